@@ -1,0 +1,55 @@
+/* One small cloud: what the tool necoops-emulator starts, and what its parts know of each other. */
+#ifndef EMULATOR_CORE_EMULATOR_H
+#define EMULATOR_CORE_EMULATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "necoops/base/err.h"
+#include "necoops/base/run.h"
+#include "necoops/base/strv.h"
+#include "emulator/core/server.h"
+
+/* How long things take, in milliseconds; option --timing NAME=DURATION sets one. */
+struct emu_timing {
+    int64_t operation_pending; /* PENDING before RUNNING; default 50 */
+    int64_t operation_running; /* RUNNING before DONE; default 150 */
+    int64_t boot;              /* instance RUNNING to startup script; default 100 */
+    int64_t cluster_boot;      /* snapshot loaded to /readyz; default 300 */
+    int64_t reconcile;         /* Argo CD's and controllers' reaction; default 50 */
+    int64_t rollout;           /* a workload's change to its healthy status; default 300 */
+};
+
+struct emu_config {
+    uint16_t port;            /* 0: any */
+    const char *port_file;    /* written with rename once all listens; NULL: none */
+    const char *data_dir;     /* NULL: a temporary one, removed at the end */
+    const char *seed;         /* JSON or YAML file, see necoops-emulator(1); NULL: none */
+    const char *request_log;
+    const char *credentials;  /* where to write the service account key; NULL: DATA/credentials.json */
+    const struct strv *faults;
+    const struct strv *git_mirrors; /* URL=DIR */
+    bool run_startup_scripts;
+    const char *program;      /* path of this executable, for pmctl and ckecli inside instances */
+    struct emu_timing timing;
+    struct log *log;
+};
+
+struct emu;
+int emu_start(const struct emu_config *config, struct emu **out, struct err *err);
+void emu_stop(struct emu *emu);
+
+/* For the parts. */
+struct server *emu_server(struct emu *emu);
+const struct emu_config *emu_config(const struct emu *emu);
+const char *emu_data_dir(const struct emu *emu);
+const char *emu_url(const struct emu *emu); /* "http://127.0.0.1:PORT" */
+/* The folder that serves a repository's URL (trailing "/" and ".git" are not significant), or NULL. */
+const char *emu_git_mirror(const struct emu *emu, const char *url);
+
+struct oauth *emu_oauth(struct emu *emu);
+struct compute *emu_compute(struct emu *emu);
+struct storage *emu_storage(struct emu *emu);
+struct machines *emu_machines(struct emu *emu);
+struct clusters *emu_clusters(struct emu *emu);
+
+#endif

@@ -1,0 +1,99 @@
+/* The emulator's HTTP side over libmicrohttpd: listeners, requests, answers, faults, request log.
+ * It knows no API. One thread a connection; a handler may block (long polls, watches).
+ *
+ * Kept for every request, before a handler sees it: loopback peers only; `Host` must name loopback
+ * (or the listener's own name); a request with `Origin` is refused (403); a body larger than
+ * `body_cap` is refused (413); a fault rule that matches is applied and logged.
+ * After the answer one line goes to the request log: {"time","listener","method","path","query",
+ * "headers":{"Content-Type"},"body","status","response","fault"?}; `path` is raw (still encoded),
+ * `query` an object of name to value or list of values; a JSON body is logged as JSON, another one
+ * that is text as a string, else null; secrets (Authorization, assertion, tokens) never are;
+ * `response` is the JSON of an answer below 64 KiB.
+ */
+#ifndef EMULATOR_CORE_SERVER_H
+#define EMULATOR_CORE_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "necoops/base/buf.h"
+#include "necoops/base/err.h"
+#include "necoops/base/json.h"
+#include "necoops/base/strv.h"
+
+struct server;   /* all listeners of one emulator, with its faults and log */
+struct listener; /* one port */
+
+struct request {
+    const char *method;
+    const char *path;  /* raw, percent-encoded, without the query: "/storage/v1/b/x/o/a%2Fb" */
+    struct strv parts; /* the path's segments, decoded: "storage", "v1", "b", "x", "o", "a/b" */
+    const char *body;  /* NUL-terminated; never NULL */
+    size_t body_len;
+    struct listener *listener;
+    void *connection;  /* libmicrohttpd's */
+    struct strv query; /* name, value, name, value, …; decoded */
+};
+
+/* Borrowed; NULL when absent. The first one where a name is repeated. */
+const char *request_query(const struct request *request, const char *name);
+const char *request_header(const struct request *request, const char *name);
+bool request_flag(const struct request *request, const char *name); /* "true" or "1" */
+bool request_is(const struct request *request, const char *method);
+
+struct answer {
+    int status;          /* 0 is an error of the handler and becomes 500 */
+    struct strv headers; /* "Name: value" */
+    struct buf body;
+    /* Instead of a body: part of a file (closed afterwards). */
+    int fd;          /* -1: none */
+    uint64_t offset; /* first byte */
+    uint64_t length;
+    /* Instead of a body: a stream. Writes up to `max` bytes and returns how many; 0 ends it; it may
+     * block, but looks at server_stopping at least four times a second. */
+    ssize_t (*stream)(void *arg, char *out, size_t max);
+    void (*stream_end)(void *arg);
+    void *stream_arg;
+};
+
+void answer_header(struct answer *answer, const char *format, ...) PRINTF_LIKE(2, 3);
+void answer_text(struct answer *answer, int status, const char *type, const char *text);
+/* Takes `value`; Content-Type is application/json. */
+void answer_json(struct answer *answer, int status, cJSON *value);
+
+typedef void (*server_handler)(void *service, const struct request *request,
+                               struct answer *answer);
+
+struct server_config {
+    const char *request_log;  /* file, or NULL */
+    const struct strv *faults; /* rules, see fault.h */
+};
+int server_new(const struct server_config *config, struct server **out, struct err *err);
+/* Stops every listener and waits for their connections, then the timers. */
+void server_free(struct server *server);
+bool server_stopping(const struct server *server);
+
+struct listener_spec {
+    const char *name; /* "google", "metadata neco-ops", "kubernetes neco-ops": for log and faults */
+    uint16_t port;    /* 0: any */
+    server_handler handler;
+    void *service;
+    size_t body_cap;  /* 0: 64 MiB */
+    /* TLS with PEM texts; client certificates are asked for (not demanded) when ca_pem is given and
+     * those that do not verify against it end the handshake. */
+    const char *cert_pem, *key_pem, *ca_pem;
+    const char *extra_host; /* one more name allowed in `Host`, or NULL */
+};
+int listener_start(struct server *server, const struct listener_spec *spec, struct listener **out,
+                   struct err *err);
+/* Ends its connections; afterwards the port refuses. Not to be called from one of its handlers. */
+void listener_stop(struct listener *listener);
+uint16_t listener_port(const struct listener *listener);
+/* The verified client certificate's subject: common name, and organizations added to `groups`.
+ * False without one. Caller frees `name`. */
+bool request_client_certificate(const struct request *request, char **name, struct strv *groups);
+
+/* Runs `fn(arg)` on the timer thread, once, `ms` from now, unless the server stops before. */
+void server_after(struct server *server, int64_t ms, void (*fn)(void *arg), void *arg);
+
+#endif
