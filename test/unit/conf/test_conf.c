@@ -77,13 +77,14 @@ static void test_precedence(void **state)
 static void test_clusters_and_expansion(void **state)
 {
     (void)state;
-    autofree char *path = write_file("clusters:\n  stage: {path: 'a/${WHO}', kubeconfig: k/${WHO}}\n"
+    autofree char *path = write_file("clusters:\n  stage: {path: 'a/${WHO}', kubeconfig: 'k/${WHO}'}\n"
                                      "  bk: {enabled: false, reason: '$${x}'}\n");
     const char *const environ_list[] = {"WHO=me", "HOME=/home/me", NULL};
     struct run run = run_with(environ_list);
     struct err err = ERR_INIT;
     struct conf *conf;
-    assert_int_equal(conf_load(&run, path, NULL, &conf, &err), 0);
+    if (conf_load(&run, path, NULL, &conf, &err) < 0)
+        fail_msg("%s", err_text(&err));
     autostrv struct strv names = STRV_INIT;
     conf_names(conf, "clusters", &names);
     assert_int_equal(names.len, 2);
