@@ -10,7 +10,8 @@ VERSION  := 0.1.0
 CPPFLAGS += -Iinclude -Ilib -D_GNU_SOURCE -DNECOOPS_VERSION='"$(VERSION)"'
 CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
-            -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-format-nonliteral
+            -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-format-nonliteral \
+            -Wno-missing-field-initializers
 ALL_CFLAGS = -std=gnu17 $(WARNINGS) $(CFLAGS) -fstack-protector-strong -include necoops/base/banned.h \
              -MMD -MP
 ifdef SANITIZE
