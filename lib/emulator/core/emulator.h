@@ -20,16 +20,17 @@ struct emu_timing {
 };
 
 struct emu_config {
-    uint16_t port;            /* 0: any */
-    const char *port_file;    /* written with rename once all listens; NULL: none */
-    const char *data_dir;     /* NULL: a temporary one, removed at the end */
-    const char *seed;         /* JSON or YAML file, see necoops-emulator(1); NULL: none */
+    uint16_t port;         /* 0: any */
+    const char *port_file; /* written with rename once all listens; NULL: none */
+    const char *data_dir;  /* NULL: a temporary one, removed at the end */
+    const char *seed;      /* JSON or YAML file, see necoops-emulator(1); NULL: none */
     const char *request_log;
-    const char *credentials;  /* where to write the service account key; NULL: DATA/credentials.json */
+    const char
+        *credentials; /* where to write the service account key; NULL: DATA/credentials.json */
     const struct strv *faults;
     const struct strv *git_mirrors; /* URL=DIR */
     bool run_startup_scripts;
-    const char *program;      /* path of this executable, for pmctl and ckecli inside instances */
+    const char *program; /* path of this executable, for pmctl and ckecli inside instances */
     struct emu_timing timing;
     struct log *log;
 };
@@ -43,7 +44,8 @@ struct server *emu_server(struct emu *emu);
 const struct emu_config *emu_config(const struct emu *emu);
 const char *emu_data_dir(const struct emu *emu);
 const char *emu_url(const struct emu *emu); /* "http://127.0.0.1:PORT" */
-/* The folder that serves a repository's URL (trailing "/" and ".git" are not significant), or NULL. */
+/* The folder that serves a repository's URL (trailing "/" and ".git" are not significant), or NULL.
+ */
 const char *emu_git_mirror(const struct emu *emu, const char *url);
 
 struct oauth *emu_oauth(struct emu *emu);
