@@ -291,18 +291,18 @@ int object_patch(struct storage *storage, const struct request *request,
 
 struct route {
     const char *method;
-    const char *tail; /* after the bucket: "" none, "o", "o/*", … */
+    const char *tail; /* after the bucket: "" none, "o", "o/?", …; "?" is any segment */
     storage_call call;
 };
 
 static const struct route bucket_routes[] = {
     {"GET", "", bucket_get},          {"GET", "iam/testPermissions", test_permissions},
-    {"GET", "o", object_list},        {"GET", "o/*", object_get},
-    {"DELETE", "o/*", object_delete}, {"PATCH", "o/*", object_patch},
-    {"PUT", "o/*", object_patch},     {"POST", "o/*/compose", object_compose},
+    {"GET", "o", object_list},        {"GET", "o/?", object_get},
+    {"DELETE", "o/?", object_delete}, {"PATCH", "o/?", object_patch},
+    {"PUT", "o/?", object_patch},     {"POST", "o/?/compose", object_compose},
 };
 
-/* Whether the path's rest has the form of `tail`; each "*" is any one segment. */
+/* Whether the path's rest has the form of `tail`; each "?" is any one segment. */
 static bool tail_matches(const char *tail, char *const *parts, size_t count)
 {
     autostrv struct strv pattern = STRV_INIT;
@@ -310,7 +310,7 @@ static bool tail_matches(const char *tail, char *const *parts, size_t count)
     if (pattern.len != count)
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(pattern.items[i], "*") != 0 && strcmp(pattern.items[i], parts[i]) != 0)
+        if (strcmp(pattern.items[i], "?") != 0 && strcmp(pattern.items[i], parts[i]) != 0)
             return false;
     }
     return true;
@@ -322,13 +322,13 @@ static int route_copy(struct storage *storage, const struct request *request,
 {
     enum copy_kind kind = COPY_WHOLE;
     struct target destination = *source;
-    if (tail_matches("o/*/moveTo/o/*", rest, count)) {
+    if (tail_matches("o/?/moveTo/o/?", rest, count)) {
         kind = COPY_MOVE;
         destination.object = rest[4];
     } else {
-        if (tail_matches("o/*/rewriteTo/b/*/o/*", rest, count))
+        if (tail_matches("o/?/rewriteTo/b/?/o/?", rest, count))
             kind = COPY_REWRITE;
-        else if (!tail_matches("o/*/copyTo/b/*/o/*", rest, count))
+        else if (!tail_matches("o/?/copyTo/b/?/o/?", rest, count))
             return storage_fail(err, 404, "notFound", "Not Found");
         destination.bucket = rest[4];
         destination.object = rest[6];
@@ -338,9 +338,9 @@ static int route_copy(struct storage *storage, const struct request *request,
 
 /* `parts` from "b" on. */
 static int route_plain(struct storage *storage, const struct request *request, char *const *parts,
-                       size_t count, bool media, struct answer *answer, struct err *err)
+                       size_t count, struct answer *answer, struct err *err)
 {
-    struct target target = {.media_path = media};
+    struct target target = {.bucket = NULL};
     if (count == 1 && request_is(request, "GET"))
         return bucket_list(storage, request, &target, answer, err);
     if (count == 1 && request_is(request, "POST"))
@@ -388,10 +388,12 @@ static int route(struct storage *storage, const struct request *request, struct 
         return storage_fail(err, 404, "notFound", "Not Found");
     if (upload)
         return route_upload(storage, request, parts + i + 2, count - i - 2, answer, err);
+    if (download && (!request_is(request, "GET") || count - i != 6))
+        return storage_fail(err, 404, "notFound", "Not Found");
     /* Only a session's URI is a credential, and it is one for uploads alone. */
     if (request_query(request, "upload_id") != NULL)
         return storage_fail(err, 400, "invalidParameter", "upload_id is not allowed here");
-    return route_plain(storage, request, parts + i + 2, count - i - 2, download, answer, err);
+    return route_plain(storage, request, parts + i + 2, count - i - 2, answer, err);
 }
 
 void storage_handle(void *service, const struct request *request, struct answer *answer)

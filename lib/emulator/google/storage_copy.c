@@ -245,7 +245,7 @@ static int copy_fields(const struct copy *copy, const struct object *source, cJS
     return 0;
 }
 
-/* The lock is held. Moves the rewrite on by one step: true when it is done. */
+/* The lock is held. Finds the rewrite that the token names, or begins one, and moves it on. */
 static int rewrite_step(struct storage *storage, const struct copy *copy,
                         const struct object *source, struct rewrite **out, struct err *err)
 {
@@ -314,7 +314,7 @@ static cJSON *copy_now(struct storage *storage, const struct copy *copy, struct 
         return NULL;
     int64_t size = (int64_t)source->content.blob->size;
     if (copy->kind == COPY_REWRITE && copy->step > 0) {
-        struct rewrite *rewrite;
+        struct rewrite *rewrite = NULL;
         if (rewrite_step(storage, copy, source, &rewrite, err) < 0)
             return NULL;
         if (rewrite->done < size)

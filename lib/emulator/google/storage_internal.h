@@ -141,7 +141,6 @@ int hashes_check(const cJSON *metadata, const char *header, const struct content
 struct target {
     const char *bucket;
     const char *object; /* or NULL */
-    bool media_path;    /* below /download */
 };
 typedef int (*storage_call)(struct storage *storage, const struct request *request,
                             const struct target *target, struct answer *answer, struct err *err);

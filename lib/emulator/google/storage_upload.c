@@ -164,7 +164,7 @@ static int store(struct storage *storage, const struct request *request,
                  const struct target *target, const struct upload *upload, struct answer *answer,
                  struct err *err)
 {
-    const char *name;
+    const char *name = NULL;
     struct conditions conditions;
     autojson cJSON *fields = NULL;
     if (upload_name(request, upload->metadata, &name, err) < 0 ||
