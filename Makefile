@@ -33,7 +33,7 @@ TOOLS    := $(notdir $(wildcard cmd/*))
 # libarchive is linked statically: of the shared one, XML and ICU come along (32 MB).
 SYSLIBS  := -lcurl -lyaml -lcjson -lgit2 -lcrypto -l:libarchive.a -lnettle -lacl -lz -lbz2 -llzma \
             -llz4 -lzstd -lisal -lm -lpthread
-EMULATOR_SYSLIBS := -lmicrohttpd -lgnutls -lyaml -lcjson -lgit2 -lcrypto -lisal -lzstd -lm -lpthread
+EMULATOR_SYSLIBS := -lmicrohttpd -lgnutls -lyaml -lcjson -lgit2 -lcrypto -lisal -lzstd -lz -lm -lpthread
 
 src  = $(shell find lib/$(1) -name '*.c' 2>/dev/null | LC_ALL=C sort)
 objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
