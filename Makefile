@@ -10,7 +10,8 @@ VERSION  := 0.1.0
 CPPFLAGS += -Iinclude -Ilib -D_GNU_SOURCE -DNECOOPS_VERSION='"$(VERSION)"'
 CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
-            -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-format-nonliteral
+            -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-format-nonliteral \
+            -Wno-missing-field-initializers
 ALL_CFLAGS = -std=gnu17 $(WARNINGS) $(CFLAGS) -fstack-protector-strong -include necoops/base/banned.h \
              -MMD -MP
 ifdef SANITIZE
@@ -65,6 +66,9 @@ $(BUILD)/bin/$(1): $(call objs,$(wildcard cmd/$(1)/*.c)) $(if $(filter necoops-e
 	  -Wl,--end-group $(if $(filter necoops-emulator,$(1)),$(EMULATOR_SYSLIBS),$(SYSLIBS))
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
+
+# The script is part of this object, unseen by the compiler.
+$(BUILD)/obj/lib/instance/startup.o: lib/instance/startup.sh
 
 # ---- tests: test/unit/MODULE/test_NAME.c is one cmocka program ----
 UNIT := $(patsubst %.c,$(BUILD)/%,$(shell find test/unit -name 'test_*.c' 2>/dev/null | LC_ALL=C sort))

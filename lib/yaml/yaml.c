@@ -345,7 +345,7 @@ int yaml_parse(const char *text, size_t len, const char *name, struct yaml_strea
     return result;
 }
 
-void yaml_free(struct yaml_stream *stream)
+void yaml_stream_free(struct yaml_stream *stream)
 {
     if (!stream)
         return;
@@ -359,7 +359,7 @@ void yaml_free(struct yaml_stream *stream)
 
 void yaml_freep(struct yaml_stream **stream)
 {
-    yaml_free(*stream);
+    yaml_stream_free(*stream);
 }
 
 size_t yaml_count(const struct yaml_stream *stream)

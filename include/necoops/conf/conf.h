@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include "necoops/base/json.h"
 #include "necoops/base/run.h"
 #include "necoops/base/strv.h"
@@ -37,6 +38,8 @@ const cJSON *conf_json(const struct conf *conf, const char *key);
 /* The items of an array of strings; an absent key adds nothing. */
 void conf_strs(const struct conf *conf, const char *key, struct strv *out);
 bool conf_has(const struct conf *conf, const char *key);
+/* The names given below a group ("clusters"), in the order of the file, added to `out`. */
+void conf_names(const struct conf *conf, const char *group, struct strv *out);
 /* A path relative to the file's folder, "~/" expanded; caller frees. NULL when not set. */
 char *conf_path(const struct run *run, const struct conf *conf, const char *key);
 

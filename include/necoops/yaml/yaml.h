@@ -18,7 +18,7 @@ struct yaml_stream; /* the documents of one text; opaque */
 /* ERR_INVALID with "name:line:column: what" when it is no YAML. Empty documents are left out. */
 int yaml_parse(const char *text, size_t len, const char *name, struct yaml_stream **out,
                struct err *err) MUST_CHECK;
-void yaml_free(struct yaml_stream *stream);
+void yaml_stream_free(struct yaml_stream *stream);
 
 size_t yaml_count(const struct yaml_stream *stream);
 /* The document's value; borrowed. */

@@ -38,6 +38,8 @@ struct request {
 /* Borrowed; NULL when absent. The first one where a name is repeated. */
 const char *request_query(const struct request *request, const char *name);
 const char *request_header(const struct request *request, const char *name);
+/* Adds name, value, … of "a=b&c=d" ('+' is a blank); -1 when malformed. */
+int form_parse(struct strv *pairs, const char *text) MUST_CHECK;
 bool request_flag(const struct request *request, const char *name); /* "true" or "1" */
 bool request_is(const struct request *request, const char *method);
 
@@ -49,38 +51,47 @@ struct answer {
     int fd;          /* -1: none */
     uint64_t offset; /* first byte */
     uint64_t length;
-    /* Instead of a body: a stream. Writes up to `max` bytes and returns how many; 0 ends it; it may
-     * block, but looks at server_stopping at least four times a second. */
+    /* Instead of a body: a stream. Writes up to `max` bytes and returns how many; 0 ends it, -1
+     * ends the connection. It may block, but for no more than a quarter of a second: then it
+     * returns STREAM_IDLE and is called again, unless the peer is gone or the listener stops. */
     ssize_t (*stream)(void *arg, char *out, size_t max);
     void (*stream_end)(void *arg);
     void *stream_arg;
 };
+
+#define STREAM_IDLE (-2)
 
 void answer_header(struct answer *answer, const char *format, ...) PRINTF_LIKE(2, 3);
 void answer_text(struct answer *answer, int status, const char *type, const char *text);
 /* Takes `value`; Content-Type is application/json. */
 void answer_json(struct answer *answer, int status, cJSON *value);
 
-typedef void (*server_handler)(void *service, const struct request *request,
-                               struct answer *answer);
+typedef void (*server_handler)(void *service, const struct request *request, struct answer *answer);
 
 struct server_config {
-    const char *request_log;  /* file, or NULL */
+    const char *request_log;   /* file, or NULL */
     const struct strv *faults; /* rules, see fault.h */
+    struct log *log;           /* or NULL */
 };
 int server_new(const struct server_config *config, struct server **out, struct err *err);
-/* Stops every listener and waits for their connections, then the timers. */
+/* Stops every listener and waits for their connections, then the timers: afterwards no handler and
+ * no timer runs, and parts can be freed (they still call listener_stop for their own listeners). */
+void server_stop(struct server *server);
+/* The same, and frees; after the parts. */
 void server_free(struct server *server);
 bool server_stopping(const struct server *server);
+/* For a handler that waits: its listener stops, or the peer has closed the connection. */
+bool request_abandoned(const struct request *request);
 
 struct listener_spec {
     const char *name; /* "google", "metadata neco-ops", "kubernetes neco-ops": for log and faults */
     uint16_t port;    /* 0: any */
     server_handler handler;
     void *service;
-    size_t body_cap;  /* 0: 64 MiB */
-    /* TLS with PEM texts; client certificates are asked for (not demanded) when ca_pem is given and
-     * those that do not verify against it end the handshake. */
+    size_t body_cap; /* 0: 64 MiB */
+    /* TLS with PEM texts; client certificates are asked for (not demanded) when ca_pem is given. As
+     * with a real API server, one that does not verify against it leaves the handshake alone: the
+     * handler finds out (request_client_certificate). */
     const char *cert_pem, *key_pem, *ca_pem;
     const char *extra_host; /* one more name allowed in `Host`, or NULL */
 };
@@ -92,8 +103,13 @@ uint16_t listener_port(const struct listener *listener);
 /* The verified client certificate's subject: common name, and organizations added to `groups`.
  * False without one. Caller frees `name`. */
 bool request_client_certificate(const struct request *request, char **name, struct strv *groups);
+/* True when there is a client certificate that does not verify (expired, of another CA). */
+bool request_client_certificate_bad(const struct request *request);
 
 /* Runs `fn(arg)` on the timer thread, once, `ms` from now, unless the server stops before. */
 void server_after(struct server *server, int64_t ms, void (*fn)(void *arg), void *arg);
+
+/* The fault rules, for parts that fault something other than a request; see fault.h. */
+struct faults *server_faults(struct server *server);
 
 #endif
