@@ -67,6 +67,9 @@ $(BUILD)/bin/$(1): $(call objs,$(wildcard cmd/$(1)/*.c)) $(if $(filter necoops-e
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
 
+# The script is part of this object, unseen by the compiler.
+$(BUILD)/obj/lib/instance/startup.o: lib/instance/startup.sh
+
 # ---- tests: test/unit/MODULE/test_NAME.c is one cmocka program ----
 UNIT := $(patsubst %.c,$(BUILD)/%,$(shell find test/unit -name 'test_*.c' 2>/dev/null | LC_ALL=C sort))
 

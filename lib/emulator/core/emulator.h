@@ -11,12 +11,14 @@
 
 /* How long things take, in milliseconds; option --timing NAME=DURATION sets one. */
 struct emu_timing {
-    int64_t operation_pending; /* PENDING before RUNNING; default 50 */
-    int64_t operation_running; /* RUNNING before DONE; default 150 */
-    int64_t boot;              /* instance RUNNING to startup script; default 100 */
-    int64_t cluster_boot;      /* snapshot loaded to /readyz; default 300 */
-    int64_t reconcile;         /* Argo CD's and controllers' reaction; default 50 */
-    int64_t rollout;           /* a workload's change to its healthy status; default 300 */
+    int64_t operation_pending;       /* PENDING before RUNNING; default 50 */
+    int64_t operation_running;       /* RUNNING before DONE; default 150 */
+    int64_t boot;                    /* instance RUNNING to startup script; default 100 */
+    int64_t cluster_boot;            /* snapshot loaded to /readyz; default 300 */
+    int64_t reconcile;               /* Argo CD's and controllers' reaction; default 50 */
+    int64_t rollout;                 /* a workload's change to its healthy status; default 300 */
+    int64_t operation_wait;          /* longest that operations.wait blocks; default 120000 */
+    int64_t guest_attributes_window; /* in which ten guest attribute requests are served; 60000 */
 };
 
 struct emu_config {
@@ -35,6 +37,11 @@ struct emu_config {
     struct log *log;
 };
 
+/* The defaults above. */
+struct emu_timing emu_timing_default(void);
+/* Sets one from "NAME=DURATION", NAME as above with dashes; ERR_USAGE. */
+int emu_timing_set(struct emu_timing *timing, const char *text, struct err *err) MUST_CHECK;
+
 struct emu;
 int emu_start(const struct emu_config *config, struct emu **out, struct err *err);
 void emu_stop(struct emu *emu);
@@ -44,6 +51,9 @@ struct server *emu_server(struct emu *emu);
 const struct emu_config *emu_config(const struct emu *emu);
 const char *emu_data_dir(const struct emu *emu);
 const char *emu_url(const struct emu *emu); /* "http://127.0.0.1:PORT" */
+const char *
+emu_credentials(const struct emu *emu);         /* path of the key file that clients are given */
+const char *emu_project(const struct emu *emu); /* the seed's `project`, default "neco-test" */
 /* The folder that serves a repository's URL (trailing "/" and ".git" are not significant), or NULL.
  */
 const char *emu_git_mirror(const struct emu *emu, const char *url);

@@ -35,7 +35,7 @@ static int query_add(struct strv *query, const char *pair, size_t len)
     return 0;
 }
 
-static int query_parse(struct strv *query, const char *search)
+int form_parse(struct strv *query, const char *search)
 {
     for (const char *p = search; *p != '\0';) {
         size_t len = strcspn(p, "&");
@@ -70,7 +70,7 @@ struct exchange *exchange_new(const char *uri)
     exchange->search = xstrdup(question != NULL ? question + 1 : "");
     exchange->malformed = uri[0] != '/' ||
                           path_parse(&exchange->request.parts, exchange->path) < 0 ||
-                          query_parse(&exchange->request.query, exchange->search) < 0;
+                          form_parse(&exchange->request.query, exchange->search) < 0;
     exchange->request.path = exchange->path;
     exchange->request.body = "";
     return exchange;

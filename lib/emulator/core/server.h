@@ -38,6 +38,8 @@ struct request {
 /* Borrowed; NULL when absent. The first one where a name is repeated. */
 const char *request_query(const struct request *request, const char *name);
 const char *request_header(const struct request *request, const char *name);
+/* Adds name, value, … of "a=b&c=d" ('+' is a blank); -1 when malformed. */
+int form_parse(struct strv *pairs, const char *text) MUST_CHECK;
 bool request_flag(const struct request *request, const char *name); /* "true" or "1" */
 bool request_is(const struct request *request, const char *method);
 
