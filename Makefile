@@ -93,7 +93,7 @@ unit: $(UNIT)
 DEPS := gcc libc6-dev libcurl4-openssl-dev libyaml-dev libcjson-dev libgit2-dev libssl-dev \
         libarchive-dev libzstd-dev libisal-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev \
         libbz2-dev liblzma-dev liblz4-dev nettle-dev libacl1-dev \
-        ca-certificates tzdata git curl zstd util-linux e2fsprogs
+        ca-certificates tzdata git curl openssl zstd util-linux e2fsprogs
 DEPS_TEST := libcmocka-dev python3 python3-pytest clang shellcheck mandoc valgrind
 
 # Any kubectl will do; Debian's own is taken where there is none.
