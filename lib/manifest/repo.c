@@ -27,7 +27,7 @@ void manifest_repo_free(struct manifest_repo *repo)
         return;
     }
     for (size_t i = 0; i < repo->len; i++) {
-        yaml_free(repo->files[i]->stream);
+        yaml_freep(&repo->files[i]->stream);
         free(repo->files[i]->path);
         free(repo->files[i]->fault);
         free(repo->files[i]);
