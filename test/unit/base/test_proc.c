@@ -351,7 +351,7 @@ static void the_child_starts_with_default_signals(void **state)
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGUSR1);
     sigprocmask(SIG_BLOCK, &blocked, &before);
-    o = sh("grep -E '^Sig(Blk|Ign)' /proc/$$/status");
+    o = sh("exec grep -E '^Sig(Blk|Ign)' /proc/self/status");
     sigprocmask(SIG_SETMASK, &before, &after);
     signal(SIGPIPE, SIG_DFL);
     assert_true(sigismember(&after, SIGUSR1)); /* ours came back */
