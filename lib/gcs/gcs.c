@@ -6,6 +6,8 @@
 #include "necoops/base/digest.h"
 #include "necoops/base/text.h"
 
+#define REPLACED_TRIES 3
+
 int gcs_new(struct http *http, struct auth *auth, struct gcs **out, struct err *err)
 {
     autofree char *endpoint = google_endpoint(http_run(http), GOOGLE_STORAGE);
@@ -239,30 +241,42 @@ static int read_content(struct gcs *gcs, const struct gcs_object *object, const 
     return check_content(response, object, what, err);
 }
 
-int gcs_read(struct gcs *gcs, const char *bucket, const char *name, int64_t generation,
-             struct buf *out, struct gcs_object *object, struct err *err)
+static int read_once(struct gcs *gcs, const char *bucket, const char *name, struct buf *out,
+                     struct gcs_object *found, struct err *err)
 {
-    autogcsobject struct gcs_object found = {0};
     autoresponse struct http_response response = {0};
     autofree char *what = gcs_what(bucket, name);
 
-    if (gcs_stat(gcs, bucket, name, generation, &found, err) < 0)
-        return -1;
-    if (found.size > out->cap)
+    if (found->size > out->cap)
         return err_set(err, ERR_FAILED, "%s: it has %llu bytes, at most %zu are expected", what,
-                       (unsigned long long)found.size, out->cap);
+                       (unsigned long long)found->size, out->cap);
     /* An error's text may be longer than a small object. */
-    if (read_content(gcs, &found, what, out->cap > BUF_SMALL ? out->cap : BUF_SMALL, &response,
+    if (read_content(gcs, found, what, out->cap > BUF_SMALL ? out->cap : BUF_SMALL, &response,
                      err) < 0)
         return -1;
     buf_reset(out);
-    if (buf_add(out, response.body.data, response.body.len) < 0)
-        return err_set(err, ERR_FAILED, "%s: too long", what);
-    if (object != NULL) {
-        *object = found;
-        found = (struct gcs_object){0};
+    return buf_add(out, response.body.data, response.body.len);
+}
+
+int gcs_read(struct gcs *gcs, const char *bucket, const char *name, int64_t generation,
+             struct buf *out, struct gcs_object *object, struct err *err)
+{
+    for (int tries = 0;; tries++) {
+        autogcsobject struct gcs_object found = {0};
+
+        if (gcs_stat(gcs, bucket, name, generation, &found, err) < 0)
+            return -1;
+        if (read_once(gcs, bucket, name, out, &found, err) == 0) {
+            if (object != NULL) {
+                *object = found;
+                found = (struct gcs_object){0};
+            }
+            return 0;
+        }
+        /* Replaced between the two requests: the live one is what was asked for. */
+        if (err->code != ERR_NOT_FOUND || generation != 0 || tries == REPLACED_TRIES)
+            return -1;
     }
-    return 0;
 }
 
 int gcs_delete(struct gcs *gcs, const char *bucket, const char *name, int64_t generation,

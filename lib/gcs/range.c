@@ -13,6 +13,7 @@ struct gcs_range_transfer {
     uint64_t size;
     int64_t generation;
     uint64_t got;
+    bool given_up; /* by the caller: the error is its own */
     char *what;
     struct http_transfer *transfer;
 };
@@ -70,7 +71,11 @@ static int on_data(void *arg, const void *data, size_t len, struct err *err)
     if (len > transfer->range.len - transfer->got)
         return err_set(err, ERR_PROTOCOL, "%s: more came than asked for", transfer->what);
     transfer->got += len;
-    return transfer->range.data(transfer->range.arg, data, len, err);
+    transfer->given_up = true;
+    if (transfer->range.data(transfer->range.arg, data, len, err) < 0)
+        return -1;
+    transfer->given_up = false;
+    return 0;
 }
 
 static void on_done(void *arg, struct http_response *response, struct err *err)
@@ -78,11 +83,11 @@ static void on_done(void *arg, struct http_response *response, struct err *err)
     struct gcs_range_transfer *transfer = arg;
     struct gcs *gcs = transfer->gcs;
 
-    if (err->code != ERR_NONE)
+    if (err->code != ERR_NONE && !transfer->given_up)
         google_hint(http_run(gcs->http), gcs->endpoint, err);
-    else if (response->status != 206)
+    else if (err->code == ERR_NONE && response->status != 206)
         gcs_error(gcs, response, transfer->what, "storage.objects.get", err);
-    else if (transfer->got != transfer->range.len)
+    else if (err->code == ERR_NONE && transfer->got != transfer->range.len)
         err_set(err, ERR_UNREACHABLE, "%s: only %" PRIu64 " of %" PRIu64 " bytes came",
                 transfer->what, transfer->got, transfer->range.len);
     transfer->range.done(transfer->range.arg, err);
