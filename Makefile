@@ -33,7 +33,7 @@ TOOLS    := $(notdir $(wildcard cmd/*))
 # libarchive is linked statically: of the shared one, XML and ICU come along (32 MB).
 SYSLIBS  := -lcurl -lyaml -lcjson -lgit2 -lcrypto -l:libarchive.a -lnettle -lacl -lz -lbz2 -llzma \
             -llz4 -lzstd -lisal -lm -lpthread
-EMULATOR_SYSLIBS := -lmicrohttpd -lgnutls -lyaml -lcjson -lgit2 -lcrypto -lisal -lzstd -lm -lpthread
+EMULATOR_SYSLIBS := -lmicrohttpd -lgnutls -lyaml -lcjson -lgit2 -lcrypto -lisal -lzstd -lz -lm -lpthread
 
 src  = $(shell find lib/$(1) -name '*.c' 2>/dev/null | LC_ALL=C sort)
 objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -67,6 +67,9 @@ $(BUILD)/bin/$(1): $(call objs,$(wildcard cmd/$(1)/*.c)) $(if $(filter necoops-e
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
 
+# The script is part of this object, unseen by the compiler.
+$(BUILD)/obj/lib/instance/startup.o: lib/instance/startup.sh
+
 # ---- tests: test/unit/MODULE/test_NAME.c is one cmocka program ----
 UNIT := $(patsubst %.c,$(BUILD)/%,$(shell find test/unit -name 'test_*.c' 2>/dev/null | LC_ALL=C sort))
 
@@ -85,5 +88,97 @@ $(BUILD)/test/unit/%: $(BUILD)/obj/test/unit/%.o $(LIBS)
 .PHONY: unit
 unit: $(UNIT)
 	@test/run-unit $(UNIT)
+
+# ---- what the build, the programs and the tests need: Debian's packages ----
+DEPS := gcc libc6-dev libcurl4-openssl-dev libyaml-dev libcjson-dev libgit2-dev libssl-dev \
+        libarchive-dev libzstd-dev libisal-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev \
+        libbz2-dev liblzma-dev liblz4-dev nettle-dev libacl1-dev \
+        ca-certificates tzdata git curl openssl zstd util-linux e2fsprogs
+DEPS_TEST := libcmocka-dev python3 python3-pytest clang shellcheck mandoc valgrind
+
+# Any kubectl will do; Debian's own is taken where there is none.
+define install_packages
+@list='$(1)'; command -v kubectl >/dev/null || list="$$list kubernetes-client"; missing=; \
+for p in $$list; do \
+  [ "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || missing="$$missing $$p"; \
+done; \
+[ -z "$$missing" ] && exit 0; \
+if [ "$$(id -u)" = 0 ]; then sudo=; elif command -v sudo >/dev/null; then sudo=sudo; \
+else echo "install these packages first:$$missing" >&2; exit 1; fi; \
+echo "installing:$$missing"; \
+$$sudo apt-get -qq update && \
+$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $$missing >/dev/null
+endef
+
+.PHONY: deps deps-test
+deps: ## install what the build and the demo need (Debian's packages)
+	$(call install_packages,$(DEPS))
+deps-test: deps ## install what the tests need
+	$(call install_packages,$(DEPS) $(DEPS_TEST))
+
+# ---- the day ----
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: demo
+demo: deps ## run a whole day on the emulator (APPS=FILE_OR_URL: with that apps repository)
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@examples/rehearsal/day $(BUILD)/bin $(APPS)
+
+# ---- checks ----
+PYTEST = NECOOPS_BIN=$(abspath $(1)/bin) $(PYTHON) -m pytest -q -p no:cacheprovider test/cli
+
+.PHONY: check check-plain check-sanitized cli
+check: deps-test ## pass all tests, plain and under sanitizers, and the lint
+	@$(MAKE) --no-print-directory -j$(JOBS) lint
+	@$(MAKE) --no-print-directory -j$(JOBS) check-plain
+	@$(MAKE) --no-print-directory -j$(JOBS) check-sanitized BUILD=build/asan SANITIZE=1 CFLAGS='-O1 -g'
+
+check-plain check-sanitized: all $(UNIT)
+	@test/run-unit $(UNIT)
+	@$(call PYTEST,$(BUILD))
+
+cli: all
+	@$(call PYTEST,$(BUILD)) $(ARGS)
+
+.PHONY: lint
+lint: ## compilers' warnings as errors (gcc and clang), layers, scripts, manual pages
+	@$(MAKE) --no-print-directory BUILD=build/lint WERROR=1 CFLAGS=-O1 objects
+	@$(MAKE) --no-print-directory BUILD=build/clang WERROR=1 CFLAGS=-O1 CC=clang objects
+	@test/lint/layers
+	@shellcheck -x lib/instance/startup.sh examples/rehearsal/day test/run-unit test/lint/layers
+	@mandoc -Tlint -Wwarning man/*.[157]
+
+.PHONY: objects
+objects: $(call objs,$(shell find lib cmd -name '*.c'))
+
+.PHONY: soak
+soak: deps-test ## the long tests: many rounds, many seeds
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@NECOOPS_SOAK=1 $(call PYTEST,$(BUILD)) -m soak
+
+.PHONY: bench
+bench: deps ## ratios against what people use today, side by side in one run
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(PYTHON) test/bench/bench.py $(BUILD)/bin
+
+.PHONY: format
+format: ## lay out every source file (.clang-format)
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+.PHONY: install
+install: all ## install programs and manual pages (DESTDIR, PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	  $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 755 $(TOOLS:%=$(BUILD)/bin/%) $(DESTDIR)$(PREFIX)/bin
+	for section in 1 5 7; do \
+	  install -m 644 man/*.$$section $(DESTDIR)$(PREFIX)/share/man/man$$section; done
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf build
+
+.PHONY: help
+help: ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | LC_ALL=C sort | expand -t 12
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -16,6 +16,7 @@
 
 #define GRACE_MS     2000
 #define TICK_MS      1000
+#define LOOK_MS      20 /* between two looks at a child that cannot be polled */
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
 /* ---- what is run ---- */
@@ -262,7 +263,7 @@ void proc_stop(pid_t pid, int64_t grace_ms)
 
 struct child {
     pid_t pid;
-    int pidfd;
+    int pidfd;  /* -1 where the kernel (or valgrind) has none */
     int fds[2]; /* where its output comes from: out, error; -1 when it ended */
     struct buf *bufs[2];
 };
@@ -300,8 +301,9 @@ static void drain_rest(struct child *child)
 static int watch(const struct run *run, struct child *child, const char *name, struct err *err)
 {
     autofree char *what = xasprintf("'%s' to end", name);
+    int64_t slice = child->pidfd >= 0 ? TICK_MS : LOOK_MS;
 
-    for (;;) {
+    while (!ends_within(child->pid, 0)) {
         struct pollfd fds[] = {{.fd = child->fds[0], .events = POLLIN},
                                {.fd = child->fds[1], .events = POLLIN},
                                {.fd = child->pidfd, .events = POLLIN},
@@ -310,15 +312,14 @@ static int watch(const struct run *run, struct child *child, const char *name, s
         if (run_check(run, what, err) < 0)
             return -1;
         progress_tick(run->progress);
-        if (poll(fds, ARRAY_LEN(fds), (int)run_remaining_ms(run, TICK_MS)) <= 0)
+        if (poll(fds, ARRAY_LEN(fds), (int)run_remaining_ms(run, slice)) <= 0)
             continue;
         for (int which = 0; which < 2; which++) {
             if (fds[which].revents != 0)
                 (void)drain(child, which);
         }
-        if (fds[2].revents != 0)
-            return 0;
     }
+    return 0;
 }
 
 /* Follows a started child to its end; it and its group are gone afterwards in any case. */
@@ -328,11 +329,6 @@ static int follow(const struct run *run, const char *name, struct child *child,
     int status = 0;
 
     child->pidfd = pidfd_open(child->pid, 0);
-    if (child->pidfd < 0) {
-        err_set_errno(err, ERR_FAILED, errno, "cannot watch '%s'", name);
-        proc_stop(child->pid, GRACE_MS);
-        return -1;
-    }
     if (watch(run, child, name, err) < 0) {
         proc_stop(child->pid, GRACE_MS);
         return -1;

@@ -1,8 +1,9 @@
 /* A growing run of bytes with a cap.
  *
  * The cap is given when it is made. What would go beyond it is refused as a whole: the call returns
- * -1, the bytes before stay, `overflowed` is set and stays set. `data` is always NUL-terminated
- * (the NUL is not counted in `len`), so it reads as a string where it holds no NUL of its own.
+ * -1, the bytes before stay, `overflowed` is set, and nothing more is taken (a text with a hole in
+ * it is worse than a short one) until buf_reset or buf_clear. `data` is always NUL-terminated (the
+ * NUL is not counted in `len`), so it reads as a string where it holds no NUL of its own.
  */
 #ifndef NECOOPS_BASE_BUF_H
 #define NECOOPS_BASE_BUF_H
@@ -35,7 +36,10 @@ int buf_vaddf(struct buf *buf, const char *format, va_list args) PRINTF_LIKE(2, 
 /* The bytes as a heap string of the caller's; the buffer is empty afterwards. */
 char *buf_steal(struct buf *buf);
 
-#define BUF_INIT(limit) {.data = (char *)"", .cap = (limit)}
-#define autobuf         CLEANUP(buf_clear)
+#define BUF_INIT(limit)                                                                            \
+    {                                                                                              \
+        .data = (char *)"", .cap = (limit)                                                         \
+    }
+#define autobuf CLEANUP(buf_clear)
 
 #endif

@@ -8,13 +8,16 @@
 #include "necoops/base/buf.h"
 #include "necoops/base/err.h"
 
-/* The whole file into `out` (its cap bounds it); "-" is standard input. ERR_NOT_FOUND, ERR_FAILED. */
+/* The whole file, added to `out` (its cap bounds it); "-" is standard input. ERR_NOT_FOUND,
+ * ERR_FAILED. */
 int fs_read(const char *path, struct buf *out, struct err *err) MUST_CHECK;
-/* Written beside the target with `mode`, synced, renamed over it. */
-int fs_write(const char *path, const void *data, size_t len, mode_t mode, struct err *err)
-    MUST_CHECK;
+/* Written beside the target with exactly `mode`, synced, renamed over it. A link is followed to the
+ * file it names; a device or pipe (/dev/stdout, /dev/null) is written to, never replaced. */
+int fs_write(const char *path, const void *data, size_t len, mode_t mode,
+             struct err *err) MUST_CHECK;
 int fs_mkdirs(const char *path, mode_t mode, struct err *err) MUST_CHECK;
-/* Removes a tree without following links or crossing mount points; a missing one is no error. */
+/* Removes a tree without following links or crossing mount points (one within is an
+ * error that names it); a missing one is no error. */
 int fs_remove_tree(const char *path, struct err *err) MUST_CHECK;
 bool fs_exists(const char *path);
 bool fs_is_dir(const char *path);

@@ -1,8 +1,9 @@
 /* JSON over cJSON, with what cJSON lacks: exact 64-bit integers, caps, paths, positions.
  *
- * Numbers that a double cannot hold exactly stay exact: they become cJSON_Raw items (which print as
- * they were read). Google's JSON has 64-bit integers as strings; json_i64 and json_u64 take either.
- * A path is keys joined with '.', an index as [n]: "status.conditions[0].type".
+ * Numbers of more than 15 digits, or beyond the range of a double, stay exact: they become
+ * cJSON_Raw items (which print as they were read). Google's JSON has 64-bit integers as strings;
+ * json_i64 and json_u64 take either. A path is keys joined with '.', an index as [n]:
+ * "status.conditions[0].type".
  */
 #ifndef NECOOPS_BASE_JSON_H
 #define NECOOPS_BASE_JSON_H
@@ -18,8 +19,8 @@
 
 /* Parses a whole text (nothing but white space may follow). Refused with ERR_PROTOCOL and `name`,
  * line and column: bad syntax, deeper than JSON_MAX_DEPTH, a NUL byte, invalid UTF-8. */
-int json_parse(const char *text, size_t len, const char *name, cJSON **out, struct err *err)
-    MUST_CHECK;
+int json_parse(const char *text, size_t len, const char *name, cJSON **out,
+               struct err *err) MUST_CHECK;
 
 /* Borrowed; NULL when there is none. */
 const cJSON *json_at(const cJSON *value, const char *path);
@@ -35,17 +36,17 @@ bool json_u64(const cJSON *value, const char *path, uint64_t *out);
 /* Building; each ends the process when memory ends. `json_set_*` replace an existing key. */
 cJSON *json_object(void);
 cJSON *json_array(void);
-cJSON *json_set(cJSON *object, const char *key, cJSON *value); /* takes value; returns it */
+cJSON *json_set(cJSON *object, const char *key, cJSON *value);        /* takes value; returns it */
 void json_set_str(cJSON *object, const char *key, const char *value); /* NULL: no key is set */
 void json_set_bool(cJSON *object, const char *key, bool value);
-void json_set_i64(cJSON *object, const char *key, int64_t value);      /* a number, exact */
-void json_set_i64_str(cJSON *object, const char *key, int64_t value);  /* Google's string form */
-cJSON *json_set_object(cJSON *object, const char *key);                /* new {}, borrowed */
-cJSON *json_set_array(cJSON *object, const char *key);                 /* new [], borrowed */
+void json_set_i64(cJSON *object, const char *key, int64_t value);     /* a number, exact */
+void json_set_i64_str(cJSON *object, const char *key, int64_t value); /* Google's string form */
+cJSON *json_set_object(cJSON *object, const char *key);               /* new {}, borrowed */
+cJSON *json_set_array(cJSON *object, const char *key);                /* new [], borrowed */
 void json_push(cJSON *array, cJSON *value);
 void json_push_str(cJSON *array, const char *value);
 cJSON *json_copy(const cJSON *value);
-/* A number item from its decimal text, exact whatever its size. */
+/* A number item from its decimal text, exact whatever its size; NULL when it is no JSON number. */
 cJSON *json_number_from_text(const char *text);
 
 /* Compact, and pretty with two spaces; caller frees. */

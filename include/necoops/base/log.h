@@ -1,9 +1,11 @@
 /* Diagnostics: one line each, to a stream that the tool chose (standard error).
  *
- * Text form: `necoops-create: warning: text`; info lines have no level word. JSON form: one object
+ * Text form: `necoops-create: warning: text`; info lines have no level word, trace
+ * lines that of debug. JSON form: one object
  * a line (`time`, `level`, `tool`, `message`). Control characters of a message (they may come from
  * a remote) are printed as `\x1b`, whatever the form. Secrets are removed by whoever knows them:
  * the HTTP layer redacts before it logs (see http.h). Thread-safe.
+ * Where a log is NULL, nothing is written.
  */
 #ifndef NECOOPS_BASE_LOG_H
 #define NECOOPS_BASE_LOG_H

@@ -24,18 +24,21 @@ enum opt_type {
 
 struct opt {
     enum opt_type type;
-    char letter;         /* 0: none */
-    const char *name;    /* without dashes */
-    const char *arg;     /* what --help calls the value: "FILE" */
-    const char *help;    /* one sentence; newlines wrap by hand */
+    char letter;      /* 0: none */
+    const char *name; /* without dashes */
+    const char *arg;  /* what --help calls the value: "FILE" */
+    const char *help; /* one sentence; newlines wrap by hand */
     void *value;
     const char *choices; /* OPT_CHOICE */
     int64_t min, max;    /* OPT_INT; both 0: any */
 };
 
-/* `opts` ends with a row whose name is NULL and type is not OPT_HEADING. Operands go to `rest`. */
-int opt_parse(const struct opt *opts, int argc, char **argv, struct strv *rest, struct err *err)
-    MUST_CHECK;
+/* argv[0] is passed over. `opts` ends with a row whose name is NULL and type is not OPT_HEADING; a
+ * heading's text is its `help`. Operands may stand anywhere and go to `rest` (NULL: there are
+ * none).
+ */
+int opt_parse(const struct opt *opts, int argc, char **argv, struct strv *rest,
+              struct err *err) MUST_CHECK;
 void opt_help(const struct opt *opts, FILE *stream);
 
 #endif

@@ -10,7 +10,7 @@
 #include "necoops/base/run.h"
 
 struct proc_spec {
-    const char *const *argv;    /* argv[0] is looked up in PATH */
+    const char *const *argv;    /* argv[0] is looked up in the absolute folders of its PATH */
     const char *const *environ; /* NULL: the run's */
     const char *dir;            /* NULL: this one */
     const char *input;          /* standard input; NULL: /dev/null */
@@ -25,8 +25,10 @@ struct proc_result {
     struct buf error; /* `overflowed` set, the child is not blocked */
 };
 
-/* Runs to the end. 0 when it could be started and ended by itself, whatever its status. -1: not
- * found (ERR_NOT_FOUND), time-out, interrupted; the child and its group are gone then. */
+/* Runs to the end; what the child leaves behind in its group is killed. The buffers are emptied
+ * first, so a result may be used again. 0 when it could be started and ended by itself, whatever
+ * its status. -1: not found (ERR_NOT_FOUND), time-out, interrupted; the child and its group are
+ * gone then. */
 int proc_run(const struct run *run, const struct proc_spec *spec, struct proc_result *result,
              struct err *err) MUST_CHECK;
 /* As proc_run, and a status other than 0 is ERR_FAILED with the last line the child printed. */

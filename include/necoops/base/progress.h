@@ -1,7 +1,10 @@
 /* Progress of long work: one redrawn line on a terminal; elsewhere one line a phase and at least
  * one a minute, because CI systems end a job that is silent for ten.
  *
- * progress_tick is called from every wait (run_sleep and the HTTP loop do); it prints only when due.
+ * Where a progress is NULL, nothing happens. It is freed before its log.
+ *
+ * progress_tick is called from every wait (run_sleep and the HTTP loop do); it prints only when
+ * due.
  */
 #ifndef NECOOPS_BASE_PROGRESS_H
 #define NECOOPS_BASE_PROGRESS_H

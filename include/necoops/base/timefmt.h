@@ -14,7 +14,7 @@ struct duration_text {
 };
 struct duration_text duration_format(int64_t ms);
 
-/* RFC 3339 with any fraction and offset. */
+/* RFC 3339 with any fraction and offset; ERR_PROTOCOL when it is none. */
 int time_parse_rfc3339(const char *text, int64_t *wall_ms, struct err *err) MUST_CHECK;
 struct time_text {
     char text[40];

@@ -32,8 +32,8 @@ const char *git_workdir(const struct git *git);
 
 /* The commit that a branch, tag, `HEAD`, `origin/x` or (abbreviated) id names. ERR_NOT_FOUND says
  * what to fetch when the clone is shallow. */
-int git_resolve(struct git *git, const char *revision, struct git_id *commit, struct err *err)
-    MUST_CHECK;
+int git_resolve(struct git *git, const char *revision, struct git_id *commit,
+                struct err *err) MUST_CHECK;
 /* Exactly 40 hex digits. */
 bool git_is_id(const char *text);
 bool git_has_commit(struct git *git, const char *commit);
@@ -55,13 +55,13 @@ struct git_entry {
     enum git_kind kind; /* never a folder */
     bool executable;
 };
-/* Every entry below the folder `under`, sorted by path; `each` may stop with -1 (and err set). Reads
- * trees only, so it works without blobs. ERR_NOT_FOUND when the folder does not exist. */
+/* Every entry below the folder `under`, sorted by path; `each` may stop with -1 (and err set).
+ * Reads trees only, so it works without blobs. ERR_NOT_FOUND when the folder does not exist. */
 int git_walk(struct git *git, const char *commit, const char *under,
              int (*each)(void *arg, const struct git_entry *entry, struct err *err), void *arg,
              struct err *err) MUST_CHECK;
-/* The file's content appended to `out` (its cap bounds it); a link is followed within the repository.
- * ERR_NOT_FOUND. */
+/* The file's content appended to `out` (its cap bounds it); a link is followed within the
+ * repository. ERR_NOT_FOUND. */
 int git_read(struct git *git, const char *commit, const char *path, struct buf *out,
              struct err *err) MUST_CHECK;
 /* Writes the whole tree of the commit into the existing folder `dir`. Entries that would leave it
@@ -76,13 +76,13 @@ int git_changed(struct git *git, const char *from, const char *to, struct strv *
 bool git_line_changed(struct git *git, const char *from, const char *to, const char *path,
                       int line);
 /* The best common ancestor. ERR_NOT_FOUND. */
-int git_merge_base(struct git *git, const char *a, const char *b, struct git_id *out,
-                   struct err *err) MUST_CHECK;
+int git_common_ancestor(struct git *git, const char *a, const char *b, struct git_id *out,
+                        struct err *err) MUST_CHECK;
 
 /* ---- remotes ---- */
 
-/* One spelling for the same repository: scheme, user@, port of the scheme, case of the host, a slash
- * or ".git" at the end and the scp-like form (git@host:path) do not count. Caller frees. */
+/* One spelling for the same repository: scheme, user@, port of the scheme, case of the host, a
+ * slash or ".git" at the end and the scp-like form (git@host:path) do not count. Caller frees. */
 char *git_url_normal(const char *url);
 bool git_url_same(const char *a, const char *b);
 
@@ -97,10 +97,10 @@ enum git_presence {
 /* Whether the remote with this URL has the commit: by what was last fetched, else by asking
  * (`git ls-remote`, at most `timeout_ms`). `why` (caller frees) tells why it is unknown. */
 int git_remote_has(const struct run *run, struct git *git, const char *url, const char *commit,
-                   int64_t timeout_ms, enum git_presence *presence, char **why, struct err *err)
-    MUST_CHECK;
+                   int64_t timeout_ms, enum git_presence *presence, char **why,
+                   struct err *err) MUST_CHECK;
 /* The commit at the head of a remote's branch now: asked, or ERR_UNREACHABLE. `git` may be NULL. */
-int git_remote_head(const struct run *run, struct git *git, const char *url, const char *branch,
-                    int64_t timeout_ms, struct git_id *commit, struct err *err) MUST_CHECK;
+int git_remote_branch(const struct run *run, struct git *git, const char *url, const char *branch,
+                      int64_t timeout_ms, struct git_id *commit, struct err *err) MUST_CHECK;
 
 #endif

@@ -5,8 +5,10 @@
  * 32 s, `Retry-After` obeyed, until `retry_ms` or the run's deadline is used up): a request that is
  * `idempotent` and met a refused, lost or timed-out connection, 408, 429, or 5xx but 501, and
  * whatever `again` says of an answer. A 401 is tried once more with a fresh credential.
- * Redirects are not followed. No header named Authorization, and no query value or body that holds a
- * token, is ever logged; -vv shows the rest.
+ * A host that never answered and cannot be connected to is given up after 5 s: there it is the
+ * address that is wrong. Redirects are not followed. No header named Authorization, and no query
+ * value or body that holds a token, is ever logged; -vv shows the rest. Proxies come from the
+ * environment as curl(1) reads it, but loopback is never reached through one.
  */
 #ifndef NECOOPS_HTTP_HTTP_H
 #define NECOOPS_HTTP_HTTP_H
@@ -30,10 +32,14 @@ struct http_response {
     int status;
     struct strv headers; /* "Name: value" as received */
     struct buf body;
+    int tries; /* how many it took; more than one: an earlier one may have been carried out */
 };
 
 /* The header's value, or NULL; names compare without case. */
 const char *http_header(const struct http_response *response, const char *name);
+/* What came, for an error: "answered 502 with an HTML page ('Bad Gateway')", "answered 500: text";
+ * bounded and with control characters made visible. Caller frees. */
+char *http_summary(const struct http_response *response);
 void http_response_init(struct http_response *response, size_t cap);
 void http_response_clear(struct http_response *response);
 #define autoresponse CLEANUP(http_response_clear)
@@ -44,10 +50,11 @@ struct http_auth {
     int (*header)(void *arg, const char *url, struct buf *value, struct err *err);
     void (*refused)(void *arg);
     void *arg;
+    const char *extra; /* a further header, sent with the credential ("Name: value"); or NULL */
 };
 
 struct http_tls {
-    const char *ca_pem;      /* NULL: the system's */
+    const char *ca_pem;      /* the only CAs trusted; NULL: the system's */
     const char *cert_pem;    /* client certificate and key, or NULL */
     const char *key_pem;
     const char *server_name; /* name to send and to verify, when not the URL's host */
@@ -61,8 +68,8 @@ struct http_request {
     const void *body;           /* borrowed until the request has ended */
     size_t body_len;
     const char *content_type;
-    size_t cap;         /* most bytes of an answer kept in memory; 0: BUF_MEDIUM */
-    int64_t timeout_ms; /* of one try; 0: 60 s */
+    size_t cap;         /* most bytes of an answer kept in memory; 0: the response's, BUF_MEDIUM */
+    int64_t timeout_ms; /* of one try; 0: 60 s; -1: no limit (a stream) */
     int64_t stall_ms;   /* a try without a byte for so long has failed; 0: 30 s; -1: may be silent */
     int64_t retry_ms;   /* time for all tries; 0: 2 minutes; -1: one try only */
     bool idempotent;    /* may be sent twice; GET and HEAD always are */
@@ -74,6 +81,9 @@ struct http_request {
     const char *what;  /* for errors and logs: "instance 'neco-ops'"; NULL: the URL's host */
 };
 
+/* In both ways of asking, strings are copied; `body`, `auth` and `tls` are borrowed until the request
+ * has ended. */
+
 /* Waits for the answer, whatever its status: 0. -1: no answer (ERR_UNREACHABLE, ERR_TIMEOUT, …),
  * an answer beyond the cap (ERR_PROTOCOL), the run's end, or no credential. `response` was init by
  * http_response_init or is zeroed. */
@@ -84,8 +94,10 @@ int http_perform(struct http *http, const struct http_request *request,
 
 struct http_transfer; /* belongs to the http; gone once `done` was called or it was cancelled */
 
+/* `head` and `data` are called while libcurl is at work: they may start, pause and cancel transfers,
+ * but not wait (http_perform, http_drive). `done` may do all of it. */
 struct http_handler {
-    /* Optional: the head of an answer that will be streamed; -1 gives the transfer up. */
+    /* Optional: the head of a 2xx answer, before its body; -1 gives the transfer up. */
     int (*head)(void *arg, const struct http_response *head, struct err *err);
     /* Optional: a piece of a 2xx body, which is then not kept; -1 gives the transfer up. Once a
      * piece was handed over, the transfer is not tried again by this layer. Bodies of other

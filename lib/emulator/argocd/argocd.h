@@ -1,6 +1,6 @@
 /* Argo CD's application controller and repository server, simulated where it cannot be real and
- * real where it can: it clones the repository (from --git-mirror) at the revision asked for, renders
- * it, compares with the live objects, and writes status exactly as the controller does.
+ * real where it can: it clones the repository (from --git-mirror) at the revision asked for,
+ * renders it, compares with the live objects, and writes status exactly as the controller does.
  */
 #ifndef EMULATOR_ARGOCD_ARGOCD_H
 #define EMULATOR_ARGOCD_ARGOCD_H

@@ -1,0 +1,183 @@
+/* What a remote has: by what was fetched from it, else by asking with git itself, which knows the
+ * user's credentials, proxies and ssh settings. */
+#include "internal.h"
+
+#include "necoops/base/proc.h"
+#include "necoops/base/text.h"
+
+static void remote_freep(git_remote **remote)
+{
+    git_remote_free(*remote);
+}
+
+static bool remote_is(struct git *git, const char *name, const char *url)
+{
+    CLEANUP(remote_freep) git_remote *remote = NULL;
+    git_config *config = NULL;
+    git_buf value = {0};
+    bool same;
+
+    if (git_remote_lookup(&remote, git->repo, name) != 0) {
+        return false;
+    }
+    same = git_remote_url(remote) && git_url_same(git_remote_url(remote), url);
+    if (!same && git_repository_config(&config, git->repo) == 0) {
+        /* libgit2 applies url.*.insteadOf; the spelling in the file counts as well */
+        autofree char *key = xasprintf("remote.%s.url", name);
+
+        same = git_config_get_string_buf(&value, config, key) == 0 && git_url_same(value.ptr, url);
+        git_buf_dispose(&value);
+        git_config_free(config);
+    }
+    return same;
+}
+
+char *git_remote_for(struct git *git, const char *url)
+{
+    git_strarray names = {0};
+    char *found = NULL;
+
+    if (git_remote_list(&names, git->repo) != 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < names.count && !found; i++) {
+        if (remote_is(git, names.strings[i], url)) {
+            found = xstrdup(names.strings[i]);
+        }
+    }
+    git_strarray_dispose(&names);
+    return found;
+}
+
+static bool reaches(struct git *git, const git_oid *from, const git_oid *commit)
+{
+    return git_oid_equal(from, commit) || git_graph_descendant_of(git->repo, from, commit) == 1;
+}
+
+static void iterator_freep(git_reference_iterator **iterator)
+{
+    git_reference_iterator_free(*iterator);
+}
+
+/* A remote-tracking reference of this remote leads to the commit. */
+static bool fetched(struct git *git, const char *remote, const git_oid *commit)
+{
+    CLEANUP(iterator_freep) git_reference_iterator *iterator = NULL;
+    autofree char *pattern = xasprintf("refs/remotes/%s/*", remote);
+    git_reference *reference;
+    bool found = false;
+
+    if (git_reference_iterator_glob_new(&iterator, git->repo, pattern) != 0) {
+        return false;
+    }
+    while (!found && git_reference_next(&reference, iterator) == 0) {
+        autoobject git_object *peeled = NULL;
+
+        found = git_reference_peel(&peeled, reference, GIT_OBJECT_COMMIT) == 0 &&
+                reaches(git, git_object_id(peeled), commit);
+        git_reference_free(reference);
+    }
+    return found;
+}
+
+/* `git ls-remote` of the URL, in the repository when there is one (its settings count). */
+static int ls_remote(const struct run *run, const struct git *git, const char *url,
+                     const char *pattern, int64_t timeout_ms, struct buf *out, struct err *err)
+{
+    /* an end of options, so that no URL is read as one; never a question */
+    const char *const argv[] = {"env",
+                                "GIT_TERMINAL_PROMPT=0",
+                                "GIT_SSH_COMMAND=ssh -oBatchMode=yes",
+                                "git",
+                                "ls-remote",
+                                "--quiet",
+                                "--",
+                                url,
+                                pattern,
+                                NULL};
+    struct proc_spec spec = {
+        .argv = argv,
+        .dir = git ? (git->workdir ? git->workdir : git_repository_path(git->repo)) : NULL,
+        .timeout_ms = timeout_ms,
+    };
+    struct proc_result result = {.out = BUF_INIT(BUF_MEDIUM * 4), .error = BUF_INIT(BUF_SMALL)};
+    int rc = proc_check(run, &spec, &result, err);
+
+    if (rc == 0) {
+        rc = result.out.overflowed
+                 ? err_set(err, ERR_PROTOCOL, "'%s' has too many references to look at", url)
+                 : buf_add(out, result.out.data, result.out.len);
+    }
+    buf_clear(&result.out);
+    buf_clear(&result.error);
+    return rc;
+}
+
+/* One of the listed references is the commit, or is known here and leads to it. */
+static bool listed(struct git *git, const char *list, const git_oid *commit)
+{
+    while (*list) {
+        git_oid id;
+        const char *end = strchrnul(list, '\n');
+
+        if (end - list > 40 && git_oid_fromstrn(&id, list, 40) == 0 && reaches(git, &id, commit)) {
+            return true;
+        }
+        list = *end ? end + 1 : end;
+    }
+    return false;
+}
+
+int git_remote_has(const struct run *run, struct git *git, const char *url, const char *commit,
+                   int64_t timeout_ms, enum git_presence *presence, char **why, struct err *err)
+{
+    autofree char *remote = git_remote_for(git, url);
+    autobuf struct buf list = BUF_INIT(BUF_MEDIUM * 4);
+    autoerr struct err failed = ERR_INIT;
+    git_oid id;
+
+    if (!git_is_id(commit) || git_oid_fromstr(&id, commit) != 0) {
+        return err_set(err, ERR_USAGE, "'%s' is no commit id of 40 hex digits", commit);
+    }
+    *why = NULL;
+    if (!remote) {
+        *presence = GIT_UNKNOWN;
+        *why = xasprintf("no remote of this repository is '%s'", url);
+        return 0;
+    }
+    if (fetched(git, remote, &id)) {
+        *presence = GIT_PRESENT;
+        return 0;
+    }
+    if (ls_remote(run, git, remote, "*", timeout_ms, &list, &failed) != 0) {
+        if (run_check(run, "the remote repository", err) != 0) {
+            return -1;
+        }
+        *presence = GIT_UNKNOWN;
+        *why = xasprintf("remote '%s' could not be asked: %s", remote, err_text(&failed));
+        return 0;
+    }
+    *presence = listed(git, list.data, &id) ? GIT_PRESENT : GIT_ABSENT;
+    return 0;
+}
+
+int git_remote_branch(const struct run *run, struct git *git, const char *url, const char *branch,
+                      int64_t timeout_ms, struct git_id *commit, struct err *err)
+{
+    autofree char *remote = git ? git_remote_for(git, url) : NULL;
+    autofree char *pattern = xasprintf("refs/heads/%s", branch);
+    autobuf struct buf list = BUF_INIT(BUF_MEDIUM * 4);
+    git_oid id;
+
+    if (ls_remote(run, git, remote ? remote : url, pattern, timeout_ms, &list, err) != 0) {
+        if (err->code != ERR_INTERRUPTED && err->code != ERR_TERMINATED) {
+            err->code = ERR_UNREACHABLE;
+        }
+        return err_prefix(err, "cannot ask '%s' for the head of '%s'", url, branch);
+    }
+    if (list.len < 40 || git_oid_fromstrn(&id, list.data, 40) != 0) {
+        return err_set(err, ERR_NOT_FOUND, "'%s' has no branch '%s'", url, branch);
+    }
+    git_oid_tostr(commit->hex, sizeof(commit->hex), &id);
+    return 0;
+}

@@ -1,0 +1,202 @@
+/* The words for answers and for their absence. */
+#include "http/internal.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define TEXT_MAX  300
+#define TITLE_MAX 80
+
+/* ---- what was answered ---- */
+
+static bool is_html(const struct http_response *response)
+{
+    const char *type = http_header(response, "Content-Type");
+    const char *text = response->body.data + strspn(response->body.data, " \t\r\n");
+
+    return (type != NULL && strncasecmp(type, "text/html", 9) == 0) ||
+           strncasecmp(text, "<!doctype html", 14) == 0 || strncasecmp(text, "<html", 5) == 0;
+}
+
+/* The page's title, or NULL; caller frees. */
+static char *html_title(const char *page)
+{
+    const char *start = strcasestr(page, "<title>");
+    const char *end = start != NULL ? strcasestr(start, "</title>") : NULL;
+    size_t len;
+
+    if (end == NULL)
+        return NULL;
+    start += strlen("<title>");
+    start += strspn(start, " \t\r\n");
+    len = (size_t)(end - start);
+    while (len > 0 && isspace((unsigned char)start[len - 1]))
+        len--;
+    return len > 0 && len <= TITLE_MAX ? text_visible(start, len, false) : NULL;
+}
+
+/* One line of the text, bounded, without secrets. */
+static char *excerpt(const struct buf *body)
+{
+    autofree char *clean =
+        redact_text(body->data, body->len > TEXT_MAX * 2 ? TEXT_MAX * 2 : body->len);
+    size_t len = strlen(clean);
+    size_t to = 0;
+
+    for (size_t at = 0; at < len; at++) { /* runs of white space become one space */
+        bool space = isspace((unsigned char)clean[at]) != 0;
+
+        if (!space)
+            clean[to++] = clean[at];
+        else if (to > 0 && clean[to - 1] != ' ')
+            clean[to++] = ' ';
+    }
+    while (to > 0 && clean[to - 1] == ' ')
+        to--;
+    if (to <= TEXT_MAX)
+        return text_visible(clean, to, false);
+    to = TEXT_MAX;
+    while (to > 0 && ((unsigned char)clean[to] & 0xc0) == 0x80)
+        to--; /* not in the middle of a character */
+    autofree char *visible = text_visible(clean, to, false);
+
+    return xasprintf("%s…", visible);
+}
+
+char *http_summary(const struct http_response *response)
+{
+    if (is_html(response)) {
+        autofree char *title = html_title(response->body.data);
+
+        return title != NULL
+                   ? xasprintf("answered %d with an HTML page ('%s')", response->status, title)
+                   : xasprintf("answered %d with an HTML page", response->status);
+    }
+    autofree char *text = excerpt(&response->body);
+
+    return text[0] != '\0' ? xasprintf("answered %d: %s", response->status, text)
+                           : xasprintf("answered %d without a word", response->status);
+}
+
+/* ---- why there was no answer ---- */
+
+/* "http://host:port", never the path or the query. */
+static char *place(const struct http_transfer *transfer)
+{
+    const struct url_parts *url = &transfer->url;
+    bool v6 = strchr(url->host, ':') != NULL;
+    autofree char *through = transfer->proxy_used != NULL
+                                 ? xasprintf(" (through the proxy '%s')", transfer->proxy_used)
+                                 : xstrdup("");
+
+    return xasprintf("'%s://%s%s%s:%d'%s", url->scheme, v6 ? "[" : "", url->host, v6 ? "]" : "",
+                     url->port, through);
+}
+
+/* libcurl's own words, made to fit ours. */
+static char *detail(const struct http_transfer *transfer)
+{
+    const char *text = transfer->curl_error[0] != '\0' ? transfer->curl_error
+                                                       : curl_easy_strerror(transfer->cause.code);
+    char *line = text_visible(text, strlen(text), false);
+
+    if (isupper((unsigned char)line[0]) && !isupper((unsigned char)line[1]))
+        line[0] = (char)tolower((unsigned char)line[0]);
+    return line;
+}
+
+static char *connect_reason(const struct http_transfer *transfer)
+{
+    long number = 0;
+    char space[128];
+    char *text;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
+    if (number == 0)
+        return detail(transfer);
+    text = xstrdup(strerror_r((int)number, space, sizeof(space)));
+    text[0] = (char)tolower((unsigned char)text[0]);
+    return text;
+}
+
+static void describe_curl(struct http_transfer *transfer, const char *where)
+{
+    struct err *err = &transfer->last;
+    autofree char *words = detail(transfer);
+    autofree char *reason = NULL;
+
+    switch (transfer->cause.code) {
+    case CURLE_COULDNT_CONNECT:
+        reason = connect_reason(transfer);
+        err_set(err, ERR_UNREACHABLE, "cannot connect to %s: %s", where, reason);
+        break;
+    case CURLE_OPERATION_TIMEDOUT:
+        err_set(err, ERR_UNREACHABLE, "cannot connect to %s: no answer within 10 s", where);
+        break;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        err_set(err, ERR_UNREACHABLE, "cannot connect to %s: no address is known for that name",
+                where);
+        break;
+    case CURLE_PEER_FAILED_VERIFICATION:
+        err_set(err, ERR_UNREACHABLE,
+                "the certificate of %s is not trusted: %s; a CA of your own goes into "
+                "SSL_CERT_FILE or the kubeconfig",
+                where, words);
+        break;
+    case CURLE_SSL_CERTPROBLEM:
+        err_set(err, ERR_DENIED, "the client certificate for %s cannot be used: %s", where, words);
+        break;
+    case CURLE_SSL_CONNECT_ERROR:
+        err_set(err, ERR_UNREACHABLE, "no TLS connection with %s: %s", where, words);
+        break;
+    case CURLE_SSL_CACERT_BADFILE:
+        err_set(err, ERR_FAILED, "cannot read the CA certificates for %s: %s", where, words);
+        break;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        err_set(err, ERR_PROTOCOL, "%s does not speak HTTP: %s", where, words);
+        break;
+    case CURLE_PARTIAL_FILE:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        err_set(err, ERR_UNREACHABLE, "lost the connection to %s: %s", where, words);
+        break;
+    default:
+        err_set(err, ERR_UNREACHABLE, "no answer from %s: %s", where, words);
+        break;
+    }
+}
+
+static bool names_host(const struct http_transfer *transfer)
+{
+    return strcmp(transfer->request.what, transfer->url.host) == 0;
+}
+
+void describe_try(struct http_transfer *transfer)
+{
+    struct err *err = &transfer->last;
+    autofree char *where = place(transfer);
+
+    if (transfer->cause.cut == CUT_TIMEOUT) {
+        err_set(err, ERR_TIMEOUT, "no whole answer from %s within %lld s", where,
+                (long long)((transfer->request.timeout_ms + 999) / 1000));
+    } else if (transfer->cause.cut == CUT_STALL) {
+        err_set(err, ERR_TIMEOUT, "%s was silent for %lld s", where,
+                (long long)((transfer->request.stall_ms + 999) / 1000));
+    } else if (transfer->cause.code != CURLE_OK) {
+        describe_curl(transfer, where);
+    } else if (transfer->response.status >= 300) {
+        autofree char *answer = http_summary(&transfer->response);
+
+        err_set(err, ERR_UNREACHABLE, "%s %s", where, answer);
+    } else {
+        err_clear(err);
+        return;
+    }
+    if (!names_host(transfer))
+        err_prefix(err, "%s", transfer->request.what);
+}

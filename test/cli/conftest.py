@@ -1,0 +1,222 @@
+"""The built programs against the emulator: what every test shares."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("NECOOPS_BIN", ROOT / "build/bin"))
+SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "runtime error:")
+
+
+def pytest_collection_modifyitems(config, items):
+    """make check leaves the long ones to make soak."""
+    if os.environ.get("NECOOPS_SOAK"):
+        return
+    items[:] = [item for item in items if "soak" not in item.keywords]
+
+
+def clean_environ(**extra):
+    """An environment in which nothing of the developer's own can be found."""
+    env = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": "/nonexistent", "LANG": "C.UTF-8"}
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TMPDIR"):
+        if name in os.environ:
+            env[name] = os.environ[name]
+    env.update(extra)
+    return env
+
+
+class Result:
+    """How a program ended."""
+
+    def __init__(self, argv, status, out, err):
+        self.argv, self.status, self.out, self.err = argv, status, out, err
+        assert not any(word in err for word in SANITIZER_WORDS), err
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def __repr__(self):
+        return f"{self.argv} ended with {self.status}\n--- out\n{self.out}\n--- err\n{self.err}"
+
+
+class Emulator:
+    """One emulator of its own, and the programs run against it."""
+
+    def __init__(self, folder, *options, seed=None, faults=(), timings=(), mirrors=()):
+        self.folder = folder
+        self.log_file = folder / "requests.jsonl"
+        self.credentials = folder / "credentials.json"
+        argv = [BIN / "necoops-emulator", "--request-log", self.log_file,
+                "--credentials", self.credentials, "--data", folder / "data", "--quiet", *options]
+        if seed is not None:
+            (folder / "seed.json").write_text(json.dumps(seed))
+            argv += ["--seed", folder / "seed.json"]
+        for fault in faults:
+            argv += ["--fault", fault]
+        for timing in timings:
+            argv += ["--timing", timing]
+        for mirror in mirrors:
+            argv += ["--git-mirror", mirror]
+        self.errors = open(folder / "emulator.err", "w+")
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+                                        stdin=subprocess.DEVNULL, env=clean_environ())
+        self.env = {}
+        for _ in range(2):  # what it prints once it is ready
+            line = self.process.stdout.readline()
+            if not line.startswith("export "):
+                self.errors.seek(0)
+                raise AssertionError(f"the emulator did not start: {line!r} {self.errors.read()}")
+            name, value = line[len("export "):].rstrip("\n").split("=", 1)
+            self.env[name] = value.strip("'")
+        self.url = self.env["NECOOPS_EMULATOR"]
+
+    def popen(self, *argv, cwd=None, env=None, **kwargs):
+        """Starts a program against this emulator."""
+        return subprocess.Popen([str(a) for a in argv], cwd=cwd or self.folder, text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE,
+                                env=clean_environ(**self.env, **(env or {})), **kwargs)
+
+    def run(self, *argv, cwd=None, env=None, timeout=120):
+        """Runs a program to its end."""
+        process = self.popen(*argv, cwd=cwd, env=env)
+        return finish(process, timeout)
+
+    def log(self):
+        """The requests so far."""
+        lines = self.log_file.read_text().splitlines() if self.log_file.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def calls(self, method=None, contains=""):
+        """Requests of this method whose path holds the text."""
+        return [e for e in self.log()
+                if (method is None or e["method"] == method) and contains in e["path"]]
+
+    def token(self):
+        """An access token, fetched as the service's documentation says."""
+        if not hasattr(self, "_token"):
+            self._token = fetch_token(self)
+        return self._token
+
+    def api(self, method, path, body=None):
+        """A plain JSON call; (status, value)."""
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.url + path, data=data, method=method)
+        request.add_header("Authorization", "Bearer " + self.token())
+        if data is not None:
+            request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                text = answer.read()
+                return answer.status, json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            text = error.read()
+            return error.code, json.loads(text) if text.startswith(b"{") else text.decode()
+
+    def instances(self, project="neco-test"):
+        """Every instance, over all zones."""
+        status, value = self.api("GET", f"/compute/v1/projects/{project}/aggregated/instances")
+        assert status == 200, value
+        return [i for scope in value.get("items", {}).values() for i in scope.get("instances", [])]
+
+    def stop(self):
+        """Ends it; it must end cleanly and leave nothing."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            status = "still running 30 s after SIGTERM"
+        self.process.stdout.close()
+        self.errors.seek(0)
+        text = self.errors.read()
+        self.errors.close()
+        assert status == 0, f"the emulator ended with {status}: {text}"
+        assert not any(word in text for word in SANITIZER_WORDS), text
+
+
+def finish(process, timeout=120):
+    """Waits for a started program."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"{process.args} did not end within {timeout} s\n{out}\n{err}")
+    return Result(process.args, process.returncode, out, err)
+
+
+def fetch_token(emulator):
+    """The JWT bearer grant (RFC 7523) with openssl, as the service's documentation describes it."""
+    import base64
+    import time
+    import urllib.parse
+
+    key = json.loads(emulator.credentials.read_text())
+    pem = emulator.folder / "key.pem"
+    pem.write_text(key["private_key"])
+
+    def b64(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+    now = int(time.time())
+    claims = {"iss": key["client_email"], "scope": "https://www.googleapis.com/auth/cloud-platform",
+              "aud": "https://oauth2.googleapis.com/token", "iat": now, "exp": now + 3600}
+    head = {"alg": "RS256", "typ": "JWT", "kid": key["private_key_id"]}
+    text = b64(json.dumps(head).encode()) + b"." + b64(json.dumps(claims).encode())
+    signed = subprocess.run(["openssl", "dgst", "-sha256", "-sign", pem], input=text,
+                            stdout=subprocess.PIPE, check=True).stdout
+    form = urllib.parse.urlencode({
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "assertion": (text + b"." + b64(signed)).decode()}).encode()
+    with urllib.request.urlopen(key["token_uri"], data=form, timeout=30) as answer:
+        return json.loads(answer.read())["access_token"]
+
+
+CONFIG = """\
+project: neco-test
+zones: [asia-northeast1-c, asia-northeast1-b]
+instance:
+  machineTypes: [n1-highmem-8]
+  image: {project: neco-test, family: vmx-enabled}
+  nestedVirtualization: true
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A working folder with a necoops.yaml."""
+    (tmp_path / "necoops.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+@pytest.fixture
+def start_emulator(folder):
+    """Starts emulators; each is ended after the test."""
+    started = []
+
+    def start(*options, **kwargs):
+        emulator = Emulator(folder, *options, **kwargs)
+        started.append(emulator)
+        return emulator
+
+    yield start
+    for emulator in started:
+        emulator.stop()
+
+
+def which(name):
+    """A program's path, which make deps-test has installed."""
+    path = shutil.which(name)
+    assert path, f"{name} is missing: run make deps-test"
+    return path
