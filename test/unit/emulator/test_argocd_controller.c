@@ -174,7 +174,8 @@ static void wait_for(struct bench *bench, const char *app, const char *path, con
         if (now_ms() > end) {
             autofree char *print = json_print_pretty(object);
 
-            fail_msg("'%s' of '%s' is not '%s': %s", path, app, text != NULL ? text : "", print);
+            fprintf(stderr, "%s\n", print); /* longer than cmocka prints */
+            fail_msg("'%s' of '%s' is not '%s'", path, app, text != NULL ? text : "");
         }
         nap();
     }
@@ -335,16 +336,17 @@ static void invalid_specs(void **state)
     struct bench *bench = *state;
 
     COMMIT(bench, {"app/a.yaml", MAP("a")});
-    put_app(bench, "x", "app", ", project: nope");
+    put_app(bench, "x", "app", "");
+    patch_app(bench, "x", "{spec: {project: nope}}");
     wait_for(bench, "x", "status.conditions[0].message",
              "Application referencing project nope which does not exist");
     check_text(bench, "x", "status.conditions[0].type", "InvalidSpecError");
     check_text(bench, "x", "status.health.status", "Unknown");
-    put_app(bench, "y", "app", "");
-    patch_app(bench, "y", "{spec: {source: {repoURL: 'https://example.com/other.git'}}}");
-    wait_for(bench, "y", "status.sync.status", "Unknown");
+    put_app(bench, "z", "app", "");
+    patch_app(bench, "z", "{spec: {source: {repoURL: 'https://example.com/other.git'}}}");
+    wait_for(bench, "z", "status.sync.status", "Unknown");
     {
-        autojson cJSON *app = app_of(bench, "y");
+        autojson cJSON *app = app_of(bench, "z");
 
         assert_string_equal(json_str_or(app, "status.conditions[0].message", ""),
                             "Failed to load target state: failed to generate manifest for source 1 "
