@@ -68,10 +68,10 @@ static void print_help(const struct cli_tool *tool, const struct opt *opts)
     printf("usage: %s %s\n\n%s\n\n%s\n\n", tool->name, tool->synopsis, tool->summary,
            tool->description);
     if (count_rows(tool->opts))
-        printf("Options\n");
+        printf("Options:\n");
     opt_help(opts, stdout);
     if (tool->examples)
-        printf("\nExamples\n%s", tool->examples);
+        printf("\nExamples:\n%s", tool->examples);
     printf("\nThe manual: %s(1), necoops(7) for the exit statuses, necoops.yaml(5).\n", tool->name);
 }
 

@@ -110,6 +110,7 @@ static void deliver(struct http_transfer *transfer)
 {
     transfer->http->moves++;
     transfer->state = ENDED;
+    transfer->response.tries = transfer->tries;
     if (!transfer->cancelled)
         transfer->handler.done(transfer->handler.arg, &transfer->response, &transfer->err);
 }

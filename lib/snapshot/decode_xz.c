@@ -8,8 +8,9 @@ static int broken(lzma_ret code, struct err *err)
 {
     switch (code) {
     case LZMA_MEMLIMIT_ERROR:
-        return err_set(err, ERR_FAILED, "xz stream wants more than 160 MiB of memory, pack it with "
-                                        "a preset up to -9");
+        return err_set(err, ERR_FAILED,
+                       "xz stream wants more than 160 MiB of memory, pack it with "
+                       "a preset up to -9");
     case LZMA_FORMAT_ERROR:
         return err_set(err, ERR_FAILED, "garbage after the end of the xz stream");
     case LZMA_BUF_ERROR:

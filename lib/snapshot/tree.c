@@ -216,8 +216,8 @@ int tree_file(struct tree *tree, const struct tar_entry *entry, int *fd, struct 
     const char *name;
     if (parent_of(tree, entry->path, &name, err) != 0)
         return -1;
-    int file = openat(tree->parent_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                      0600);
+    int file =
+        openat(tree->parent_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (made(file, "file", err) != 0)
         return -1;
     *fd = file;

@@ -22,8 +22,8 @@ void gce_free(struct gce *gce);
 const char *gce_project(const struct gce *gce);
 /* The last segment of a URL or path ("…/zones/us-a" → "us-a"); borrowed from the argument. */
 const char *gce_basename(const char *url);
-/* A full or partial URL of a resource of this project:
- * gce_url(gce, "zones/%s/machineTypes/%s", …); caller frees. */
+/* How a request's body names a resource of this project, the same wherever the endpoint is:
+ * gce_url(gce, "zones/%s/machineTypes/%s", …) is "projects/PROJECT/zones/…"; caller frees. */
 char *gce_url(const struct gce *gce, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* ERR_NOT_FOUND when there is none. `fields`: a partial-response mask, or NULL. */

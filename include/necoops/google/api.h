@@ -17,6 +17,12 @@ enum google_service { GOOGLE_COMPUTE, GOOGLE_STORAGE, GOOGLE_OAUTH, GOOGLE_STS, 
  * STORAGE_EMULATOR_HOST. Caller frees. A moved one that is neither https nor loopback is used
  * without credentials; see auth.h. */
 char *google_endpoint(const struct run *run, enum google_service service);
+/* "http://HOST/computeMetadata/v1/PATH" of the metadata server; moved by GCE_METADATA_HOST. Caller
+ * frees. */
+char *google_metadata_url(const struct run *run, const char *path);
+/* Adds the way out to an error of a request to `url` that got no sensible answer: the variable that
+ * moved the endpoint, or the network. Returns -1. */
+int google_hint(const struct run *run, const char *url, struct err *err);
 
 struct google_call {
     const char *method;

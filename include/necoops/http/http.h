@@ -32,6 +32,7 @@ struct http_response {
     int status;
     struct strv headers; /* "Name: value" as received */
     struct buf body;
+    int tries; /* how many it took; more than one: an earlier one may have been carried out */
 };
 
 /* The header's value, or NULL; names compare without case. */

@@ -42,6 +42,11 @@ struct stored **store_range(struct store *store, const struct type *type,
 /* 0 when a watch may start after `version`: not older than the history. */
 int store_check_version(struct store *store, uint64_t version);
 
+/* As store_write, and nothing is written: `out` is what would be (dryRun=All). */
+int store_try(struct store *store, const struct resource *resource, const char *space,
+              const char *name, store_change change, void *arg, struct stored **out,
+              struct err *err);
+
 /* Errors as the API words them: `err` with HTTP status and reason set; returns -1. */
 int kube_fail(struct err *err, int http_status, const char *reason, const char *format, ...)
     PRINTF_LIKE(4, 5);

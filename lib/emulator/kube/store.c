@@ -381,6 +381,7 @@ struct write {
     const char *space, *name;
     store_change change;
     void *arg;
+    bool dry_run;
     struct stored *result;
 };
 
@@ -408,6 +409,10 @@ static int commit(struct write *write, struct version *now, cJSON *next, struct 
         write->result = stored_ref(&now->stored);
         return 0;
     }
+    if (write->dry_run) {
+        write->result = &version_new(next, now != NULL ? now->stored.version : 0)->stored;
+        return 0;
+    }
     if (now != NULL && is_finished(next)) {
         write->result = stored_ref(&remove_locked(write->store, storage, now, next)->stored);
         return 0;
@@ -431,33 +436,56 @@ static int write_locked(struct write *write, struct err *err)
         return -1;
     if (next != NULL)
         return commit(write, now, next, err);
-    if (now != NULL)
+    if (now != NULL && write->dry_run)
+        write->result = stored_ref(&now->stored);
+    else if (now != NULL)
         write->result = stored_ref(&remove_locked(write->store, storage, now, NULL)->stored);
     return 0;
+}
+
+static int run_write(struct write *write, struct stored **out, struct err *err)
+{
+    int result;
+
+    if (!write->type->resource.namespaced || write->space == NULL)
+        write->space = "";
+    lock(write->store);
+    result = write_locked(write, err);
+    unlock(write->store);
+    if (out != NULL && result == 0)
+        *out = write->result != NULL ? in_version(write->type, write->result) : NULL;
+    else
+        stored_unref(write->result);
+    return result;
 }
 
 int store_write(struct store *store, const struct resource *resource, const char *space,
                 const char *name, store_change change, void *arg, struct stored **out,
                 struct err *err)
 {
-    struct write write = {
-        .store = store,
-        .type = type_of(resource),
-        .space = resource->namespaced && space != NULL ? space : "",
-        .name = name,
-        .change = change,
-        .arg = arg,
-    };
-    int result;
+    struct write write = {.store = store,
+                          .type = type_of(resource),
+                          .space = space,
+                          .name = name,
+                          .change = change,
+                          .arg = arg};
 
-    lock(store);
-    result = write_locked(&write, err);
-    unlock(store);
-    if (out != NULL && result == 0)
-        *out = write.result != NULL ? in_version(write.type, write.result) : NULL;
-    else
-        stored_unref(write.result);
-    return result;
+    return run_write(&write, out, err);
+}
+
+int store_try(struct store *store, const struct resource *resource, const char *space,
+              const char *name, store_change change, void *arg, struct stored **out,
+              struct err *err)
+{
+    struct write write = {.store = store,
+                          .type = type_of(resource),
+                          .space = space,
+                          .name = name,
+                          .change = change,
+                          .arg = arg,
+                          .dry_run = true};
+
+    return run_write(&write, out, err);
 }
 
 /* ---- changes ---- */

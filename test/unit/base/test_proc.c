@@ -345,6 +345,8 @@ static void the_child_starts_with_default_signals(void **state)
     sigset_t blocked;
     sigset_t before;
     sigset_t after;
+    unsigned long long child_blocks;
+    unsigned long long child_ignores;
 
     (void)state;
     signal(SIGPIPE, SIG_IGN);
@@ -356,8 +358,11 @@ static void the_child_starts_with_default_signals(void **state)
     signal(SIGPIPE, SIG_DFL);
     assert_true(sigismember(&after, SIGUSR1)); /* ours came back */
     assert_false(sigismember(&after, SIGUSR2));
-    assert_string_equal(o.result.out.data,
-                        "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    assert_int_equal(
+        sscanf(o.result.out.data, "SigBlk: %llx SigIgn: %llx", &child_blocks, &child_ignores), 2);
+    assert_int_equal(child_blocks, 0);
+    /* 32 and 33 are the C library's own: whoever started us may have left them ignored */
+    assert_int_equal(child_ignores & ~(3ull << 31), 0);
 }
 
 static void no_descriptor_is_left_on_either_side(void **state)

@@ -1,0 +1,257 @@
+/* Instances: one, all of them, and what changes them. */
+#include "gce/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "necoops/base/text.h"
+
+static char *instance_what(const char *name_or_id)
+{
+    return xasprintf("instance '%s'", name_or_id);
+}
+
+int gce_instance_get(struct gce *gce, const char *zone, const char *name_or_id, const char *fields,
+                     cJSON **out, struct err *err)
+{
+    autofree char *url = gce_zone_url(gce, zone, "instances", name_or_id, NULL);
+    autofree char *mask = fields != NULL ? url_encode(fields) : NULL;
+    autofree char *query = mask != NULL ? xasprintf("fields=%s", mask) : NULL;
+    autofree char *what = instance_what(name_or_id);
+    const struct gce_request request = {.method = "GET",
+                                        .url = url,
+                                        .query = query,
+                                        .what = what,
+                                        .permission = "compute.instances.get"};
+
+    return gce_call(gce, &request, out, err);
+}
+
+/* ---- all of them ---- */
+
+struct walk {
+    int (*each)(void *arg, const cJSON *instance, struct err *err);
+    void *arg;
+    struct strv *unreachable;
+};
+
+static void add_unreachable(struct walk *walk, const char *scope)
+{
+    const char *name = gce_basename(scope);
+
+    if (walk->unreachable != NULL && !strv_has(walk->unreachable, name))
+        strv_add(walk->unreachable, name);
+}
+
+/* A scope without instances says so by a warning; any other one means that it was not asked. */
+static void check_scope(struct walk *walk, const cJSON *scope)
+{
+    const char *code = json_str(scope, "warning.code");
+
+    if (code != NULL && strcmp(code, "NO_RESULTS_ON_PAGE") != 0)
+        add_unreachable(walk, scope->string);
+}
+
+static int each_of_page(void *arg, const cJSON *page, struct err *err)
+{
+    struct walk *walk = arg;
+    const cJSON *item = NULL;
+    const cJSON *instance = NULL;
+
+    cJSON_ArrayForEach(item, json_at(page, "unreachables"))
+    {
+        if (cJSON_IsString(item))
+            add_unreachable(walk, item->valuestring);
+    }
+    cJSON_ArrayForEach(item, json_at(page, "items"))
+    {
+        check_scope(walk, item);
+        cJSON_ArrayForEach(instance, json_at(item, "instances"))
+        {
+            if (walk->each(walk->arg, instance, err) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static char *walk_query(const char *filter, const char *fields)
+{
+    autofree char *f = filter != NULL ? url_encode(filter) : NULL;
+    autofree char *mask =
+        fields != NULL
+            ? xasprintf("nextPageToken,unreachables,warning,items/*(instances(%s),warning)", fields)
+            : NULL;
+    autofree char *m = mask != NULL ? url_encode(mask) : NULL;
+
+    return xasprintf("maxResults=500&returnPartialSuccess=true%s%s%s%s",
+                     f != NULL ? "&filter=" : "", f != NULL ? f : "", m != NULL ? "&fields=" : "",
+                     m != NULL ? m : "");
+}
+
+int gce_instances_walk(struct gce *gce, const char *filter, const char *fields,
+                       int (*each)(void *arg, const cJSON *instance, struct err *err), void *arg,
+                       struct strv *unreachable, struct err *err)
+{
+    autofree char *url = xasprintf("%s/aggregated/instances", gce->base);
+    autofree char *query = walk_query(filter, fields);
+    autofree char *what = xasprintf("instances of project '%s'", gce->project);
+    struct walk walk = {.each = each, .arg = arg, .unreachable = unreachable};
+    const struct gce_list list = {.url = url,
+                                  .query = query,
+                                  .what = what,
+                                  .permission = "compute.instances.list",
+                                  .each = each_of_page,
+                                  .arg = &walk};
+
+    return gce_list_pages(gce, &list, err);
+}
+
+/* ---- changes ---- */
+
+int gce_instance_insert(struct gce *gce, const char *zone, const cJSON *body,
+                        const char *request_id, cJSON **operation, struct err *err)
+{
+    autofree char *url = gce_zone_url(gce, zone, "instances", NULL, NULL);
+    autofree char *what =
+        xasprintf("instance '%s' in zone '%s'", json_str_or(body, "name", ""), zone);
+    const struct gce_request request = {.method = "POST",
+                                        .url = url,
+                                        .request_id = request_id,
+                                        .body = body,
+                                        .what = what,
+                                        .permission = "compute.instances.create"};
+
+    return gce_call(gce, &request, operation, err);
+}
+
+int gce_instance_delete(struct gce *gce, const char *zone, const char *name_or_id,
+                        const char *request_id, cJSON **operation, struct err *err)
+{
+    autofree char *url = gce_zone_url(gce, zone, "instances", name_or_id, NULL);
+    autofree char *what = instance_what(name_or_id);
+    const struct gce_request request = {.method = "DELETE",
+                                        .url = url,
+                                        .request_id = request_id,
+                                        .what = what,
+                                        .permission = "compute.instances.delete"};
+
+    return gce_call(gce, &request, operation, err);
+}
+
+int gce_instance_set_labels(struct gce *gce, const char *zone, const char *name_or_id,
+                            const cJSON *labels, const char *fingerprint, const char *request_id,
+                            cJSON **operation, struct err *err)
+{
+    autofree char *url = gce_zone_url(gce, zone, "instances", name_or_id, "setLabels");
+    autofree char *what = xasprintf("labels of instance '%s'", name_or_id);
+    autojson cJSON *body = json_object();
+    const struct gce_request request = {.method = "POST",
+                                        .url = url,
+                                        .request_id = request_id,
+                                        .body = body,
+                                        .what = what,
+                                        .permission = "compute.instances.setLabels"};
+
+    json_set(body, "labels", json_copy(labels));
+    json_set_str(body, "labelFingerprint", fingerprint);
+    return gce_call(gce, &request, operation, err);
+}
+
+int gce_instance_set_metadata(struct gce *gce, const char *zone, const char *name_or_id,
+                              const cJSON *metadata, const char *request_id, cJSON **operation,
+                              struct err *err)
+{
+    autofree char *url = gce_zone_url(gce, zone, "instances", name_or_id, "setMetadata");
+    autofree char *what = xasprintf("metadata of instance '%s'", name_or_id);
+    const struct gce_request request = {.method = "POST",
+                                        .url = url,
+                                        .request_id = request_id,
+                                        .body = metadata,
+                                        .what = what,
+                                        .permission = "compute.instances.setMetadata"};
+
+    return gce_call(gce, &request, operation, err);
+}
+
+/* ---- what an instance tells ---- */
+
+/* The server counts bytes of the console. Where the text has as many, the part that does not fit is
+ * left for the next call; where bytes were replaced on the way, it cannot be, and is dropped. */
+static int64_t take_text(const char *contents, int64_t start, int64_t next, struct buf *text)
+{
+    size_t len = strlen(contents);
+    size_t room = text->cap - text->len;
+
+    if (len > room) {
+        if (next - start == (int64_t)len)
+            next = start + (int64_t)room;
+        len = room;
+    }
+    (void)!buf_add(text, contents, len);
+    return next;
+}
+
+int gce_serial_output(struct gce *gce, const char *zone, const char *name_or_id, int port,
+                      int64_t start, struct buf *text, int64_t *next, int64_t *lost,
+                      struct err *err)
+{
+    autofree char *url = gce_zone_url(gce, zone, "instances", name_or_id, "serialPort");
+    autofree char *query = xasprintf("port=%d&start=%lld", port, (long long)start);
+    autofree char *what = xasprintf("serial port %d of instance '%s'", port, name_or_id);
+    const struct gce_request request = {.method = "GET",
+                                        .url = url,
+                                        .query = query,
+                                        .what = what,
+                                        .permission = "compute.instances.getSerialPortOutput",
+                                        .cap = (size_t)16 << 20};
+    autojson cJSON *json = NULL;
+    int64_t first = start;
+    int64_t end;
+
+    if (gce_call(gce, &request, &json, err) < 0)
+        return -1;
+    (void)json_i64(json, "start", &first);
+    if (!json_i64(json, "next", &end) || end < first)
+        return err_set(err, ERR_PROTOCOL, "%s: the answer does not say where to go on", what);
+    *lost = start >= 0 && first > start ? first - start : 0;
+    *next = take_text(json_str_or(json, "contents", ""), first, end, text);
+    return 0;
+}
+
+static const char *find_attribute(const cJSON *json, const char *space, const char *key)
+{
+    const cJSON *item = NULL;
+
+    cJSON_ArrayForEach(item, json_at(json, "queryValue.items"))
+    {
+        if (strcmp(json_str_or(item, "namespace", ""), space) == 0 &&
+            strcmp(json_str_or(item, "key", ""), key) == 0)
+            return json_str(item, "value");
+    }
+    return NULL;
+}
+
+int gce_guest_attribute(struct gce *gce, const char *zone, const char *name_or_id,
+                        const char *space, const char *key, char **value, struct err *err)
+{
+    autofree char *url = gce_zone_url(gce, zone, "instances", name_or_id, "getGuestAttributes");
+    autofree char *path = xasprintf("%s/%s", space, key);
+    autofree char *encoded = url_encode(path);
+    autofree char *query = xasprintf("queryPath=%s", encoded);
+    autofree char *what = xasprintf("guest attribute '%s' of instance '%s'", path, name_or_id);
+    const struct gce_request request = {.method = "GET",
+                                        .url = url,
+                                        .query = query,
+                                        .what = what,
+                                        .permission = "compute.instances.getGuestAttributes"};
+    autojson cJSON *json = NULL;
+    const char *found;
+
+    if (gce_call(gce, &request, &json, err) < 0)
+        return -1;
+    found = find_attribute(json, space, key);
+    if (found == NULL)
+        return err_set(err, ERR_NOT_FOUND, "%s: it was not written yet", what);
+    *value = xstrdup(found);
+    return 0;
+}

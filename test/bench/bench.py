@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Ratios against what people use today, side by side in one run.
+
+usage: bench.py BIN [ROW ...]     BIN: folder of the built programs; rows: see rows/
+
+A row prints, for each program, the median of wall and processor time and the peak memory of several
+runs taken in turn, then the ratio of each peer to necoops. A peer that is not installed is left out.
+This machine's noise moves all of them alike: quote ratios, not seconds.
+"""
+import importlib
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+
+class Sample:
+    """What one run of a process cost."""
+
+    def __init__(self, wall, cpu, rss):
+        self.wall, self.cpu, self.rss = wall, cpu, rss
+
+
+def measure(argv, env, cwd):
+    """Runs a process to its end; it must end with 0."""
+    begin = time.monotonic()
+    process = subprocess.Popen([str(a) for a in argv], env=env, cwd=cwd, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    error = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{argv[0]} ended with {process.returncode}: {error.decode()}")
+    return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def compare(title, programs, runs, env, cwd, bound=None):
+    """programs: {name: argv}; the first one is ours. Prints the row; returns ratios ours/peer."""
+    samples = {name: [] for name in programs}
+    for turn in range(runs + 1):
+        for name, argv in programs.items():
+            sample = measure(argv, env, cwd)
+            if turn:  # the first one warms caches up
+                samples[name].append(sample)
+    ours = next(iter(programs))
+    print(f"\n{title}" + (f"   (bound: {bound})" if bound else ""))
+    print(f"  {'':34}{'wall ms':>10}{'cpu ms':>10}{'MiB':>8}   ours / peer: wall, cpu")
+    ratios = {}
+    for name, list_ in samples.items():
+        wall = statistics.median(s.wall for s in list_)
+        cpu = statistics.median(s.cpu for s in list_)
+        rss = max(s.rss for s in list_)
+        text = ""
+        if name != ours:
+            pair = zip(samples[ours], list_)
+            walls, cpus = zip(*((a.wall / b.wall, a.cpu / b.cpu if b.cpu else 0) for a, b in pair))
+            ratios[name] = (statistics.median(walls), statistics.median(cpus))
+            text = f"   {ratios[name][0]:.2f}, {ratios[name][1]:.2f}"
+        print(f"  {name:34}{wall * 1000:10.1f}{cpu * 1000:10.1f}{rss / 2**20:8.1f}{text}")
+    return ratios
+
+
+def main():
+    if len(sys.argv) < 2:
+        raise SystemExit(__doc__)
+    sys.path[:0] = [str(HERE), str(ROOT / "test/cli")]
+    os.environ["NECOOPS_BIN"] = str(pathlib.Path(sys.argv[1]).resolve())
+    names = sys.argv[2:] or sorted(p.stem for p in (HERE / "rows").glob("[a-z]*.py"))
+    for name in names:
+        row = importlib.import_module(f"rows.{name}")
+        with tempfile.TemporaryDirectory(prefix="necoops-bench-") as folder:
+            row.run(sys.modules[__name__], pathlib.Path(folder))
+
+
+if __name__ == "__main__":
+    main()
