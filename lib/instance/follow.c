@@ -122,7 +122,7 @@ static int look(struct following *follow, struct err *err)
 {
     cJSON *instance;
     if (gce_instance_get(follow->gce, instance_zone(follow->instance),
-                         instance_id(follow->instance), NULL, &instance, err) < 0)
+                         instance_id(follow->instance), INSTANCE_FIELDS, &instance, err) < 0)
         return -1;
     cJSON_Delete(follow->instance);
     follow->instance = instance;
@@ -149,7 +149,7 @@ static int poll_once(struct following *follow, int64_t count, struct err *err)
 {
     if ((count % LOOK_EVERY == 0 || !follow->result->running_at) && look(follow, err) < 0)
         return -1;
-    if (count % ATTRIBUTE_EVERY == 0 && follow->result->running_at &&
+    if (count % ATTRIBUTE_EVERY == ATTRIBUTE_EVERY - 1 && follow->result->running_at &&
         read_attribute(follow, err) < 0)
         return -1;
     return read_console(follow, err);
@@ -187,7 +187,9 @@ static int follow_loop(struct following *follow, int64_t deadline, struct err *e
                            phase_name(follow->result->report.phase),
                            follow->result->report.message[0] ? ": " : "",
                            follow->result->report.message);
-        if (run_sleep(follow->run, POLL_MS, "the setup of the instance", err) < 0)
+        autofree char *missing = xasprintf("the setup of the instance, whose last phase is '%s'",
+                                           phase_name(follow->result->report.phase));
+        if (run_sleep(follow->run, POLL_MS, missing, err) < 0)
             return -1;
     }
 }
