@@ -216,6 +216,9 @@ static void emu_handle(void *service, const struct request *request, struct answ
     } else if (text_starts(path, "/compute/v1/")) {
         if (oauth_admits(emu->oauth, request, answer))
             compute_handle(emu->compute, request, answer);
+    } else if (text_starts(path, "/emulator/instances/")) {
+        if (oauth_admits(emu->oauth, request, answer))
+            compute_handle_emulator(emu->compute, request, answer);
     } else if (is_storage_path(path)) {
         if (is_upload_session(request) || oauth_admits(emu->oauth, request, answer))
             storage_handle(emu->storage, request, answer);
@@ -372,6 +375,7 @@ void emu_stop(struct emu *emu)
         return;
     if (emu->server != NULL)
         server_stop(emu->server);
+    compute_stop(emu->compute);
     machines_free(emu->machines);
     clusters_free(emu->clusters);
     compute_free(emu->compute);
