@@ -13,7 +13,7 @@ struct gcs_range_transfer {
     uint64_t size;
     int64_t generation;
     uint64_t got;
-    bool in_data;  /* the caller's `data` is at work: what it cancels is freed when it returns */
+    bool in_data; /* the caller's `data` is at work: what it cancels is freed when it returns */
     bool cancelled;
     bool given_up; /* by the caller: the error is its own */
     char *what;

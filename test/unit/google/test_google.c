@@ -55,7 +55,7 @@ static void test_endpoints(void **state)
 static void test_own_variable_wins(void **state)
 {
     const char *const variables[] = {"NECOOPS_EMULATOR=http://all", "STORAGE_EMULATOR_HOST=own",
-                                   "GCE_METADATA_HOST=meta:8", NULL};
+                                     "GCE_METADATA_HOST=meta:8", NULL};
     const struct run run = {.clock = &clock_system, .environ = variables};
     autofree char *storage = google_endpoint(&run, GOOGLE_STORAGE);
     autofree char *metadata = google_metadata_url(&run, "instance/id");
