@@ -52,7 +52,8 @@ int follow_phase(struct gce *gce, const cJSON *instance, struct phase_report *ou
             return -1;
         err_clear(err);
     } else if (phase_parse(json, &report, err) < 0) {
-        return -1;
+        err_clear(err); /* anything on the instance can write there */
+        report = (struct phase_report){.phase = PHASE_NONE};
     } else if (is_stale(instance, &report)) {
         report = (struct phase_report){.phase = PHASE_NONE};
     }
@@ -122,7 +123,7 @@ static int look(struct following *follow, struct err *err)
 {
     cJSON *instance;
     if (gce_instance_get(follow->gce, instance_zone(follow->instance),
-                         instance_id(follow->instance), NULL, &instance, err) < 0)
+                         instance_id(follow->instance), INSTANCE_FIELDS, &instance, err) < 0)
         return -1;
     cJSON_Delete(follow->instance);
     follow->instance = instance;
@@ -149,8 +150,9 @@ static int poll_once(struct following *follow, int64_t count, struct err *err)
 {
     if ((count % LOOK_EVERY == 0 || !follow->result->running_at) && look(follow, err) < 0)
         return -1;
-    if (count % ATTRIBUTE_EVERY == 0 && follow->result->running_at &&
-        read_attribute(follow, err) < 0)
+    if (!is_running(instance_status(follow->instance)))
+        return 0; /* it has no console now */
+    if (count % ATTRIBUTE_EVERY == ATTRIBUTE_EVERY - 1 && read_attribute(follow, err) < 0)
         return -1;
     return read_console(follow, err);
 }
@@ -187,7 +189,9 @@ static int follow_loop(struct following *follow, int64_t deadline, struct err *e
                            phase_name(follow->result->report.phase),
                            follow->result->report.message[0] ? ": " : "",
                            follow->result->report.message);
-        if (run_sleep(follow->run, POLL_MS, "the setup of the instance", err) < 0)
+        autofree char *missing = xasprintf("the setup of the instance, whose last phase is '%s'",
+                                           phase_name(follow->result->report.phase));
+        if (run_sleep(follow->run, POLL_MS, missing, err) < 0)
             return -1;
     }
 }

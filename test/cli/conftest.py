@@ -80,10 +80,7 @@ class Emulator:
 
     def popen(self, *argv, cwd=None, env=None, **kwargs):
         """Starts a program against this emulator."""
-        return subprocess.Popen([str(a) for a in argv], cwd=cwd or self.folder, text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE,
-                                env=clean_environ(**self.env, **(env or {})), **kwargs)
+        return start_program(argv, cwd or self.folder, {**self.env, **(env or {})}, **kwargs)
 
     def run(self, *argv, cwd=None, env=None, timeout=120):
         """Runs a program to its end."""
@@ -143,6 +140,19 @@ class Emulator:
         self.errors.close()
         assert status == 0, f"the emulator ended with {status}: {text}"
         assert not any(word in text for word in SANITIZER_WORDS), text
+
+
+def start_program(argv, cwd, env, **kwargs):
+    """Starts a program; nobody is at its terminal."""
+    kwargs = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+              **kwargs}
+    return subprocess.Popen([str(a) for a in argv], cwd=cwd, text=True, env=clean_environ(**env),
+                            **kwargs)
+
+
+def run_program(*argv, cwd, env=None, timeout=60):
+    """Runs a program without an emulator to its end."""
+    return finish(start_program(argv, cwd, env or {}), timeout)
 
 
 def finish(process, timeout=120):
