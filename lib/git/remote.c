@@ -59,11 +59,12 @@ static void iterator_freep(git_reference_iterator **iterator)
     git_reference_iterator_free(*iterator);
 }
 
-/* A remote-tracking reference of this remote leads to the commit. */
+/* A remote-tracking reference of this remote (NULL: of any) leads to the commit. */
 static bool fetched(struct git *git, const char *remote, const git_oid *commit)
 {
     CLEANUP(iterator_freep) git_reference_iterator *iterator = NULL;
-    autofree char *pattern = xasprintf("refs/remotes/%s/*", remote);
+    autofree char *pattern =
+        remote ? xasprintf("refs/remotes/%s/*", remote) : xstrdup("refs/remotes/*");
     git_reference *reference;
     bool found = false;
 
@@ -139,6 +140,10 @@ int git_remote_has(const struct run *run, struct git *git, const char *url, cons
         return err_set(err, ERR_USAGE, "'%s' is no commit id of 40 hex digits", commit);
     }
     *why = NULL;
+    if (!remote && fetched(git, NULL, &id)) {
+        *presence = GIT_PRESENT;
+        return 0;
+    }
     if (!remote) {
         *presence = GIT_UNKNOWN;
         *why = xasprintf("no remote of this repository is '%s'", url);
