@@ -124,7 +124,7 @@ static int look(struct following *follow, struct err *err)
 {
     cJSON *instance;
     if (gce_instance_get(follow->gce, instance_zone(follow->instance),
-                         instance_id(follow->instance), NULL, &instance, err) < 0)
+                         instance_id(follow->instance), INSTANCE_FIELDS, &instance, err) < 0)
         return -1;
     cJSON_Delete(follow->instance);
     follow->instance = instance;
@@ -153,7 +153,7 @@ static int poll_once(struct following *follow, int64_t count, struct err *err)
         return -1;
     if (!is_running(instance_status(follow->instance)))
         return 0; /* it has no console now */
-    if (count % ATTRIBUTE_EVERY == 0 && read_attribute(follow, err) < 0)
+    if (count % ATTRIBUTE_EVERY == ATTRIBUTE_EVERY - 1 && read_attribute(follow, err) < 0)
         return -1;
     return read_console(follow, err);
 }
@@ -191,7 +191,9 @@ static int follow_loop(struct following *follow, int64_t deadline, struct err *e
                            phase_name(follow->result->report.phase),
                            follow->result->report.message[0] ? ": " : "",
                            follow->result->report.message);
-        if (run_sleep(follow->run, interval, "the setup of the instance", err) < 0)
+        autofree char *missing = xasprintf("the setup of the instance, whose last phase is '%s'",
+                                           phase_name(follow->result->report.phase));
+        if (run_sleep(follow->run, interval, missing, err) < 0)
             return -1;
         interval = interval * 2 < POLL_MS ? interval * 2 : POLL_MS;
     }
