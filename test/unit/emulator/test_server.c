@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "emulator/core/server.h"
+#include "necoops/base/digest.h"
 #include "necoops/base/fs.h"
 
 struct fixture {
@@ -46,6 +47,14 @@ static void handle(void *service, const struct request *request, struct answer *
     }
     if (strcmp(request->path, "/nothing") == 0)
         return;
+    if (strcmp(request->path, "/length") == 0) {
+        cJSON *length = json_object();
+        json_set_i64(length, "length", (int64_t)request->body_len);
+        json_set_i64(length, "strlen", (int64_t)strlen(request->body));
+        json_set_i64(length, "crc", crc32c(0, request->body, request->body_len));
+        answer_json(answer, 200, length);
+        return;
+    }
     cJSON *value = json_object();
     json_set_str(value, "path", request->path);
     cJSON *parts = json_set_array(value, "parts");
@@ -66,7 +75,7 @@ static void start(struct fixture *fixture, const char *fault)
     fixture->log = xasprintf("/tmp/necoops-test-server-%d.jsonl", (int)getpid());
     (void)unlink(fixture->log);
     struct server_config config = {.request_log = fixture->log, .faults = &faults};
-    struct listener_spec spec = {.name = "google", .handler = handle, .body_cap = 4096};
+    struct listener_spec spec = {.name = "google", .handler = handle, .body_cap = 8 << 20};
     if (server_new(&config, &fixture->server, &err) < 0 ||
         listener_start(fixture->server, &spec, &fixture->listener, &err) < 0)
         fail_msg("%s", err_text(&err));
@@ -105,15 +114,20 @@ static char *talk(const struct fixture *fixture, const char *method, const char 
                   target, headers, strlen(body), body);
     autoclose int fd = dial(listener_port(fixture->listener));
     assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    size_t len = strlen(text);
+    for (size_t sent = 0; sent < len;) {
+        ssize_t written = write(fd, text + sent, len - sent);
+        assert_true(written > 0);
+        sent += (size_t)written;
+    }
     for (;;) {
         char chunk[4096];
-        ssize_t len = read(fd, chunk, sizeof chunk);
-        if (len < 0)
+        ssize_t got = read(fd, chunk, sizeof chunk);
+        if (got < 0)
             return NULL;
-        if (len == 0)
+        if (got == 0)
             return buf_steal(&answer);
-        assert_int_equal(buf_add(&answer, chunk, (size_t)len), 0);
+        assert_int_equal(buf_add(&answer, chunk, (size_t)got), 0);
     }
 }
 
@@ -168,6 +182,15 @@ static void test_a_request_as_the_handler_sees_it(void **state)
     stop(&fixture);
 }
 
+static char *text_of(size_t len)
+{
+    char *text = xmalloc(len + 1);
+    for (size_t i = 0; i < len; i++)
+        text[i] = (char)('a' + i % 23);
+    text[len] = '\0';
+    return text;
+}
+
 static void check_refused(const struct fixture *fixture, const char *target, const char *headers,
                           int status)
 {
@@ -189,11 +212,31 @@ static void test_what_is_refused(void **state)
     check_refused(&fixture, "/", "Host: [::1]:80\r\n", 200);
     check_refused(&fixture, "/", "Host: 127.0.0.1\r\n", 200);
     check_refused(&fixture, "/nothing", LOCAL, 500);
-    autofree char *large = xmalloc(5001);
-    memset(large, 'x', 5000);
-    large[5000] = '\0';
+    autofree char *large = text_of((8 << 20) + 1);
     autofree char *answer = talk(&fixture, "POST", "/", LOCAL, large);
     assert_int_equal(status_of(answer), 413);
+    stop(&fixture);
+}
+
+/* Beyond some megabytes a body waits in a file. */
+static void test_bodies_of_all_sizes(void **state)
+{
+    (void)state;
+    static const int64_t sizes[] = {0, 1, 5000, 4 << 20, (4 << 20) + 1, 8 << 20};
+    struct fixture fixture;
+    start(&fixture, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        autofree char *body = text_of((size_t)sizes[i]);
+        autofree char *answer = talk(&fixture, "POST", "/length", LOCAL, body);
+        assert_int_equal(status_of(answer), 200);
+        autojson cJSON *value = body_of(answer);
+        int64_t length = -1, as_text = -1, crc = -1;
+        assert_true(json_i64(value, "length", &length) && json_i64(value, "strlen", &as_text) &&
+                    json_i64(value, "crc", &crc));
+        assert_int_equal(length, sizes[i]);
+        assert_int_equal(as_text, sizes[i]);
+        assert_int_equal(crc, crc32c(0, body, (size_t)sizes[i]));
+    }
     stop(&fixture);
 }
 
@@ -329,10 +372,11 @@ static void test_timers(void **state)
     (void)state;
     struct fixture fixture;
     start(&fixture, NULL);
-    server_after(fixture.server, 60, note, "c");
-    server_after(fixture.server, 20, note, "a");
-    server_after(fixture.server, 20, note, "b");
-    server_after(fixture.server, 60000, note, "d");
+    static char names[] = "abcd";
+    server_after(fixture.server, 60, note, &names[2]);
+    server_after(fixture.server, 20, note, &names[0]);
+    server_after(fixture.server, 20, note, &names[1]);
+    server_after(fixture.server, 60000, note, &names[3]);
     usleep(200000);
     stop(&fixture);
     assert_string_equal(ran.order, "abc");
@@ -358,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request_as_the_handler_sees_it),
         cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_bodies_of_all_sizes),
         cmocka_unit_test(test_a_stream),
         cmocka_unit_test(test_the_log),
         cmocka_unit_test(test_faults),
