@@ -89,10 +89,9 @@ static int open_root(struct machine *machine)
 {
     pthread_mutex_lock(&machine->lock);
     const struct process *process = &machine->process;
-    autofree char *path = process->pid > 0 && process->namespaces
-                              ? xasprintf("/proc/%d/root", (int)process->pid)
-                              : xasprintf("%s/root", machine->folder);
-    int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    autofree char *path = process->namespaces ? xasprintf("/proc/%d/root", (int)process->pid)
+                                              : xasprintf("%s/root", machine->folder);
+    int root = process->pid > 0 ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     pthread_mutex_unlock(&machine->lock);
     return root;
 }

@@ -383,6 +383,13 @@ static bool anyone_sleeps(const char *seconds)
     return found;
 }
 
+static bool await_sleeper(const char *seconds, bool there)
+{
+    for (int64_t end = now_ms() + 5000; anyone_sleeps(seconds) != there && now_ms() < end;)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    return anyone_sleeps(seconds) == there;
+}
+
 static void check_all_ends(void)
 {
     char seconds[32];
@@ -393,7 +400,7 @@ static void check_all_ends(void)
                              seconds, seconds, seconds, seconds);
     boot(script, 0);
     free(await(1, ": started\r\n"));
-    assert_true(anyone_sleeps(seconds));
+    assert_true(await_sleeper(seconds, true));
     int64_t start = now_ms();
     machine_stop(the.machines, "42", false);
     assert_true(now_ms() - start < 2000);
@@ -504,12 +511,10 @@ static void test_killed_emulator_leaves_nothing(void **state)
     }
     while (!fs_exists(flag) && waitpid(child, NULL, WNOHANG) == 0)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    assert_true(anyone_sleeps(seconds));
+    assert_true(await_sleeper(seconds, true));
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    for (int64_t end = now_ms() + 2000; anyone_sleeps(seconds) && now_ms() < end;)
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    assert_false(anyone_sleeps(seconds));
+    assert_true(await_sleeper(seconds, false));
     free(flag);
 }
 
