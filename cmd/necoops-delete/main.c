@@ -1,39 +1,53 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include "necoops/base/timefmt.h"
 #include "necoops/cli/cli.h"
 #include "necoops/instance/cloud.h"
 #include "necoops/instance/delete.h"
+#include "necoops/instance/extend.h"
+#include "necoops/instance/schedule.h"
+#include "necoops/instance/sweep.h"
 
 static struct {
     bool yes;
+    bool expired;
+    bool audit;
+    int64_t extend_ms;
+    struct strv exclude_names;
+    struct strv exclude_labels;
 } options;
 
-static void print_list(const cJSON *list, const char *what)
+/* ---- the one instance ---- */
+
+static void print_list(const cJSON *list, const char *what, const char *verb)
 {
     const cJSON *item;
-    cJSON_ArrayForEach(item, list) printf("%s %s in %s is deleted\n", what,
-                                          json_str_or(item, "name", ""),
-                                          json_str_or(item, "zone", ""));
+    cJSON_ArrayForEach(item, list)
+    {
+        const char *why = json_str(item, "why");
+        printf("%s %s in %s %s%s%s\n", what, json_str_or(item, "name", ""),
+               json_str_or(item, "zone", ""), verb, why ? ": " : "", why ? why : "");
+    }
 }
 
-static int print_result(struct cli *cli, const char *name, const struct delete_result *result,
-                        struct err *err)
+static int print_deleted(struct cli *cli, const char *name, const struct delete_result *result,
+                         struct err *err)
 {
     if (cli->json) {
         autojson cJSON *value = json_object();
         json_set_str(value, "name", name);
+        json_set_bool(value, "dryRun", cli->dry_run);
         json_set(value, "instances", json_copy(result->instances));
         json_set(value, "disks", json_copy(result->disks));
         return cli_print_json(value, err);
     }
-    print_list(result->instances, "instance");
-    print_list(result->disks, "leftover disk");
+    print_list(result->instances, "instance", cli->dry_run ? "would be deleted" : "is deleted");
+    print_list(result->disks, "leftover disk", "is deleted");
     if (cJSON_GetArraySize(result->instances) == 0)
         printf("there is no instance %s\n", name);
     return 0;
 }
 
-/* --dry-run: what would go. */
 static int print_plan(struct cli *cli, const char *name, const struct instance_list *list,
                       struct err *err)
 {
@@ -45,11 +59,8 @@ static int print_plan(struct cli *cli, const char *name, const struct instance_l
         json_set_str(entry, "zone", instance_zone(list->items[i]));
         json_set_str(entry, "status", instance_status(list->items[i]));
         json_push(plan.instances, entry);
-        if (!cli->json)
-            printf("would delete instance %s (%s) in %s, %s\n", name, instance_id(list->items[i]),
-                   instance_zone(list->items[i]), instance_status(list->items[i]));
     }
-    int printed = cli->json || list->len == 0 ? print_result(cli, name, &plan, err) : 0;
+    int printed = print_deleted(cli, name, &plan, err);
     delete_result_clear(&plan);
     return printed;
 }
@@ -60,42 +71,168 @@ static int delete_all(struct cli *cli, struct cloud *cloud, const char *name,
     struct delete_result result = {.instances = NULL};
     if (instance_delete(&cli->run, cloud->gce, name, zones, &result, err) < 0)
         return -1;
-    int printed = print_result(cli, name, &result, err);
+    int printed = print_deleted(cli, name, &result, err);
     delete_result_clear(&result);
     return printed;
+}
+
+static int delete_one(struct cli *cli, struct cloud *cloud, const struct strv *zones,
+                      struct err *err)
+{
+    autoinstances struct instance_list list = {.items = NULL};
+    const char *name = conf_str(cli->conf, "instance.name");
+    bool look = cli->dry_run || !options.yes;
+    if (look && instance_find(cloud->gce, name, zones, &list, err) < 0)
+        return -1;
+    if (cli->dry_run)
+        return print_plan(cli, name, &list, err);
+    if (list.len > 0) {
+        autofree char *question =
+            xasprintf("delete instance %s (%s) in %s?", name, instance_id(list.items[0]),
+                      instance_zone(list.items[0]));
+        if (cli_confirm(cli, options.yes, "--yes", question, err) < 0)
+            return -1;
+    }
+    return delete_all(cli, cloud, name, zones, err);
+}
+
+/* ---- all of ours ---- */
+
+static int print_sweep(struct cli *cli, const struct sweep_result *result, struct err *err)
+{
+    if (cli->json) {
+        autojson cJSON *value = json_object();
+        json_set_bool(value, "dryRun", cli->dry_run);
+        json_set(value, "deleted", json_copy(result->deleted));
+        json_set(value, "kept", json_copy(result->kept));
+        json_set(value, "failed", json_copy(result->failed));
+        cJSON *zones = json_set_array(value, "unreachable");
+        for (size_t i = 0; i < result->unreachable.len; i++)
+            json_push_str(zones, result->unreachable.items[i]);
+        return cli_print_json(value, err);
+    }
+    print_list(result->deleted, "instance", cli->dry_run ? "would be deleted" : "is deleted");
+    print_list(result->kept, "instance", "is kept");
+    print_list(result->failed, "instance", "could not be deleted");
+    if (cJSON_GetArraySize(result->deleted) == 0 && cJSON_GetArraySize(result->failed) == 0)
+        printf("no instance is past its soft end\n");
+    return 0;
+}
+
+static int sweep(struct cli *cli, struct cloud *cloud, struct err *err)
+{
+    const struct sweep_options how = {.exclude_names = &options.exclude_names,
+                                      .exclude_labels = &options.exclude_labels,
+                                      .dry_run = cli->dry_run};
+    struct sweep_result result;
+    autoerr struct err print_err = ERR_INIT;
+    int swept = instance_sweep(&cli->run, cloud->gce, &how, &result, err);
+    int printed = print_sweep(cli, &result, &print_err);
+    sweep_result_clear(&result);
+    if (swept == 0 && printed < 0)
+        err_move(err, &print_err);
+    return swept < 0 || printed < 0 ? -1 : 0;
+}
+
+static int audit(struct cli *cli, struct cloud *cloud, const struct strv *zones, struct err *err)
+{
+    autojson cJSON *value = json_object();
+    cJSON *instances, *disks;
+    if (instance_audit(cloud->gce, zones, &instances, &disks, err) < 0)
+        return -1;
+    json_set(value, "instances", instances);
+    json_set(value, "disks", disks);
+    int left = cJSON_GetArraySize(instances) + cJSON_GetArraySize(disks);
+    if (cli->json) {
+        if (cli_print_json(value, err) < 0)
+            return -1;
+    } else {
+        print_list(instances, "instance", "is there");
+        print_list(disks, "disk", "is there");
+        if (left == 0)
+            printf("nothing of ours is left\n");
+    }
+    if (left == 0)
+        return 0;
+    return err_set(err, ERR_FAILED, "%d of ours are left over: necoops-delete removes the instance, "
+                                    "--expired what is past its end",
+                   left);
+}
+
+static int extend(struct cli *cli, struct cloud *cloud, const struct strv *zones, struct err *err)
+{
+    autoschedule struct schedule schedule = {.up = -1};
+    struct extend_result result;
+    const char *name = conf_str(cli->conf, "instance.name");
+    if (schedule_load(cli->conf, &schedule, err) < 0 ||
+        instance_extend(&cli->run, cloud->gce, name, zones, options.extend_ms, cli->dry_run,
+                        &result, err) < 0)
+        return -1;
+    autofree char *soft = schedule_time_text(&schedule, result.soft_end);
+    autofree char *hard =
+        result.hard_end < 0 ? xstrdup("none") : schedule_time_text(&schedule, result.hard_end);
+    if (result.bounded)
+        log_warning(cli->run.log, "the hard end bounds it: it cannot be moved while %s runs", name);
+    if (!cli->json) {
+        printf("soft end of %s: %s\nhard end: %s\n", name, soft, hard);
+        return 0;
+    }
+    autojson cJSON *value = json_object();
+    json_set_str(value, "name", name);
+    json_set_str(value, "softEnd", time_rfc3339(result.soft_end).text);
+    if (result.hard_end >= 0)
+        json_set_str(value, "hardEnd", time_rfc3339(result.hard_end).text);
+    json_set_bool(value, "bounded", result.bounded);
+    return cli_print_json(value, err);
+}
+
+static int check_options(struct cli *cli, struct err *err)
+{
+    int modes = options.expired + options.audit + (options.extend_ms != 0);
+    if (modes > 1)
+        return err_set(err, ERR_USAGE, "--expired, --audit and --extend exclude each other");
+    if (!options.expired && (options.exclude_names.len || options.exclude_labels.len))
+        return err_set(err, ERR_USAGE, "--exclude and --exclude-label go with --expired");
+    bool deletes = !options.audit && !options.extend_ms && !cli->dry_run;
+    if (deletes && !options.yes && !cli->terminal)
+        return cli_confirm(cli, false, "--yes",
+                           options.expired ? "delete all expired instances?"
+                                           : "delete the instance?",
+                           err);
+    return conf_require(cli->conf, "zones", err);
 }
 
 static int run(struct cli *cli, struct err *err)
 {
     autocloud struct cloud cloud = {.http = NULL};
-    autoinstances struct instance_list list = {.items = NULL};
     autostrv struct strv zones = STRV_INIT;
-    const char *name = conf_str(cli->conf, "instance.name");
-    if (conf_require(cli->conf, "zones", err) < 0)
+    if (check_options(cli, err) < 0 || cloud_open(&cli->run, cli->conf, &cloud, err) < 0)
         return -1;
     conf_strs(cli->conf, "zones", &zones);
-    if (!options.yes && !cli->terminal && !cli->dry_run)
-        return cli_confirm(cli, false, "--yes", "delete the instance?", err);
-    if (cloud_open(&cli->run, cli->conf, &cloud, err) < 0)
+    if (options.extend_ms)
+        return extend(cli, &cloud, &zones, err);
+    if (options.audit)
+        return audit(cli, &cloud, &zones, err);
+    if (!options.expired)
+        return delete_one(cli, &cloud, &zones, err);
+    if (!cli->dry_run &&
+        cli_confirm(cli, options.yes, "--yes", "delete all expired instances?", err) < 0)
         return -1;
-    if (cli->dry_run || !options.yes) {
-        if (instance_find(cloud.gce, name, &zones, &list, err) < 0)
-            return -1;
-        if (cli->dry_run)
-            return print_plan(cli, name, &list, err);
-    }
-    if (list.len > 0) {
-        autofree char *question = xasprintf("delete instance %s (%s) in %s?", name,
-                                            instance_id(list.items[0]),
-                                            instance_zone(list.items[0]));
-        if (cli_confirm(cli, options.yes, "--yes", question, err) < 0)
-            return -1;
-    }
-    return delete_all(cli, &cloud, name, &zones, err);
+    return sweep(cli, &cloud, err);
 }
 
 static const struct opt rows[] = {
     {OPT_FLAG, 'y', "yes", NULL, "do not ask; needed where nobody is there to ask", &options.yes},
+    {OPT_FLAG, 0, "expired", NULL,
+     "delete every instance of ours, in every zone, whose soft end has passed", &options.expired},
+    {OPT_STRINGS, 0, "exclude", "PATTERN", "with --expired: leave instances of such a name",
+     &options.exclude_names},
+    {OPT_STRINGS, 0, "exclude-label", "KEY[=VALUE]",
+     "with --expired: leave instances with this label", &options.exclude_labels},
+    {OPT_FLAG, 0, "audit", NULL, "change nothing; status 1 when anything of ours is there",
+     &options.audit},
+    {OPT_DURATION, 0, "extend", "DURATION",
+     "move the soft end, at most to the hard end; delete nothing", &options.extend_ms},
     {OPT_FLAG, .name = NULL},
 };
 
@@ -108,13 +245,18 @@ static const struct cli_tool tool = {
         "deletion is waited for, and that nothing is left is verified. When there is none, that\n"
         "is fine too.",
     .opts = rows,
-    .examples = "  necoops-delete --yes       every night, from CI\n"
-                "  necoops-delete --dry-run   what would go\n",
+    .examples = "  necoops-delete --yes             every night, from CI\n"
+                "  necoops-delete --expired --yes   what every forgotten run left behind\n"
+                "  necoops-delete --extend 2h       somebody works late\n"
+                "  necoops-delete --dry-run         what would go\n",
     .timeout_ms = INT64_C(15) * 60 * 1000,
     .run = run,
 };
 
 int main(int argc, char **argv)
 {
-    return cli_main(&tool, argc, argv);
+    int status = cli_main(&tool, argc, argv);
+    strv_clear(&options.exclude_names);
+    strv_clear(&options.exclude_labels);
+    return status;
 }

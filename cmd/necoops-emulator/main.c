@@ -26,7 +26,7 @@ static void options_clear(struct options *options)
     strv_clear(&options->timings);
 }
 
-#define OPTION_ROWS 24
+#define OPTION_ROWS 25
 
 static void option_table(struct options *o, struct opt *rows)
 {

@@ -163,7 +163,8 @@ static int from_file(const struct run *run, const char *path, const char *named_
     autofree char *origin = xasprintf("'%s'", path);
 
     if (fs_read(path, &text, &why) < 0)
-        return err_set(err, ERR_DENIED, "no credentials: %s (%s); correct that", err_text(&why), named_by);
+        return err_set(err, ERR_DENIED, "no credentials: %s (%s); correct that", err_text(&why),
+                       named_by);
     if (from_text(text.data, text.len, origin, out, err) < 0)
         return -1;
     if ((*out)->kind == &kind_service_account || (*out)->kind == &kind_authorized_user)

@@ -73,7 +73,8 @@ int jwt_sign(const char *private_key_pem, const char *key_id, const cJSON *claim
     size_t len = sizeof(signature);
 
     if (key == NULL)
-        return err_set(err, ERR_DENIED, "its 'private_key' is no PEM private key; fetch the key file anew");
+        return err_set(err, ERR_DENIED,
+                       "its 'private_key' is no PEM private key; fetch the key file anew");
     if (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)
         return err_set(err, ERR_DENIED, "its 'private_key' is no RSA key; fetch the key file anew");
     if (context == NULL || EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) != 1 ||

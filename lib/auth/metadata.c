@@ -46,8 +46,10 @@ static int fetch(struct credential *credential, struct http *http, struct token 
                                          .what = "the metadata server's token"};
 
     (void)credential;
-    if (http_perform(http, &request, &response, err) < 0 || read_answer(&response, out, err) < 0)
+    if (http_perform(http, &request, &response, err) < 0)
         return google_hint(http_run(http), url, err);
+    if (read_answer(&response, out, err) < 0)
+        return err->code == ERR_PROTOCOL ? google_hint(http_run(http), url, err) : -1;
     return 0;
 }
 

@@ -90,7 +90,7 @@ static char *way_out(const struct run *run, const struct credential *credential,
     return xstrdup("its subject token may have expired, or is not meant for this provider");
 }
 
-static int refused(const struct run *run, const struct credential *credential,
+static int refused(const struct run *run, const struct credential *credential, const char *url,
                    const struct http_response *response, struct err *err)
 {
     autojson cJSON *json = error_body(response);
@@ -99,9 +99,12 @@ static int refused(const struct run *run, const struct credential *credential,
     autofree char *words = NULL;
     autofree char *way = NULL;
 
-    if (response->status >= 500 || response->status == 429 || error == NULL)
-        return err_set(err, response->status == 429 ? ERR_CAPACITY : ERR_UNREACHABLE,
-                       "no token for %s: the token endpoint %s", credential->account, summary);
+    if (response->status >= 500 || response->status == 429 || error == NULL) {
+        err_set(err, response->status == 429 ? ERR_CAPACITY : ERR_UNREACHABLE,
+                "no token for %s: the token endpoint %s", credential->account, summary);
+        err->http_status = response->status;
+        return error == NULL ? google_hint(run, url, err) : -1;
+    }
     words = xasprintf("%s: %s", error, json_str_or(json, "error_description", "no reason given"));
     autofree char *visible = text_visible(words, strnlen(words, 300), false);
 
@@ -155,10 +158,12 @@ static int perform(struct credential *credential, struct http *http, const char 
                                          .what = what};
 
     if (http_perform(http, &request, &response, err) < 0)
-        return -1;
+        return google_hint(http_run(http), url, err);
     if (response.status != 200)
-        return refused(http_run(http), credential, &response, err);
-    return read_token(credential, &response, out, err);
+        return refused(http_run(http), credential, url, &response, err);
+    if (read_token(credential, &response, out, err) < 0)
+        return google_hint(http_run(http), url, err);
+    return 0;
 }
 
 int oauth_token(struct credential *credential, struct http *http, const char *url,
@@ -169,7 +174,5 @@ int oauth_token(struct credential *credential, struct http *http, const char *ur
     if (form->overflowed)
         return err_set(err, ERR_DENIED, "the %s %s is too long", credential->kind->words,
                        credential->origin);
-    if (perform(credential, http, url, form, basic, out, err) < 0)
-        return google_hint(http_run(http), url, err);
-    return 0;
+    return perform(credential, http, url, form, basic, out, err);
 }

@@ -115,8 +115,11 @@ int conf_unknown_key(const char *where, const char *name, struct err *err)
 static int load_all(const struct run *run, struct conf *conf, const char *file,
                     const struct strv *sets, struct err *err)
 {
+    const char *named_by = file ? "--config" : "NECOOPS_CONFIG";
     if (!file)
         file = run_env(run, "NECOOPS_CONFIG");
+    if (file && !fs_exists(file))
+        return err_set(err, ERR_USAGE, "there is no file '%s', which %s names", file, named_by);
     conf->file = file ? xstrdup(file) : find_file(run);
     if (conf->file && conf_apply_file(run, conf, conf->file, err) < 0)
         return -1;

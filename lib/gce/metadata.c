@@ -76,7 +76,9 @@ static int ask(struct http *http, const struct http_request *request,
 {
     if (http_perform(http, request, response, err) < 0)
         return google_hint(http_run(http), request->url, err);
-    return check(response, request->what, err);
+    if (check(response, request->what, err) < 0)
+        return err->code == ERR_PROTOCOL ? google_hint(http_run(http), request->url, err) : -1;
+    return 0;
 }
 
 int metadata_get(struct http *http, const char *path, char **value, struct err *err)
@@ -122,12 +124,17 @@ static int put(struct http *http, const char *url, const char *value, const char
     request.body = value;
     request.body_len = strlen(value);
     request.content_type = "text/plain; charset=utf-8";
-    if (pace(http_run(http), what, err) < 0 || ask(http, &request, &response, err) < 0) {
-        if (err->code == ERR_DENIED)
-            err_prefix(err, "set the instance's metadata 'enable-guest-attributes' to TRUE");
+    if (pace(http_run(http), what, err) < 0)
         return -1;
+    if (ask(http, &request, &response, err) == 0)
+        return 0;
+    if (err->code == ERR_DENIED) {
+        autofree char *text = xstrdup(err_text(err));
+
+        err_set(err, ERR_DENIED,
+                "%s; set the instance's metadata 'enable-guest-attributes' to TRUE", text);
     }
-    return 0;
+    return -1;
 }
 
 /* 1: it is there; 0: it is not (yet). */

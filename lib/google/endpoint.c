@@ -95,6 +95,8 @@ int google_hint(const struct run *run, const char *url, struct err *err)
 
     if (run_check(run, NULL, &end) < 0)
         return -1; /* it is the run that is over */
+    if (strstr(err_text(err), "; check ") != NULL)
+        return -1; /* of what this request needed first, its token: that has its own way out */
     if (err->code != ERR_UNREACHABLE && err->code != ERR_TIMEOUT && err->code != ERR_PROTOCOL &&
         err->code != ERR_USAGE)
         return -1;

@@ -7,11 +7,6 @@
 #include "necoops/base/timefmt.h"
 #include "necoops/instance/spec.h"
 
-#define FIELDS                                                                                     \
-    "id,name,zone,status,machineType,creationTimestamp,lastStartTimestamp,labels,"                 \
-    "labelFingerprint,scheduling(terminationTime,provisioningModel),"                              \
-    "resourceStatus/scheduling,disks(source,boot,autoDelete)"
-
 struct finding {
     const struct strv *zones;
     struct instance_list *list;
@@ -73,7 +68,7 @@ int instance_find(struct gce *gce, const char *name, const struct strv *zones,
     struct finding finding = {.zones = zones, .list = &list};
     autostrv struct strv unreachable = STRV_INIT;
     autofree char *filter = xasprintf("name=\"%s\"", name);
-    if (gce_instances_walk(gce, filter, FIELDS, add_instance, &finding, &unreachable, err) < 0 ||
+    if (gce_instances_walk(gce, filter, INSTANCE_FIELDS, add_instance, &finding, &unreachable, err) < 0 ||
         check_unreachable(zones, &unreachable, err) < 0)
         return -1;
     if (list.len > 1)

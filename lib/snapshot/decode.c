@@ -19,6 +19,7 @@ static int pass_on(struct reader *in, struct queue *out, struct err *err)
         struct span span = in->span;
         in->span = (struct span){0};
         in->total += span.len;
+        /* One that is not taken is not given back either: others before it may still be read. */
         if (!queue_put(out, span))
             return decode_stopped(err);
     }
@@ -39,13 +40,15 @@ int decode(struct reader *in, struct queue *out, struct err *err)
         return decode_stopped(err);
     if (len == 0)
         return err_set(err, ERR_FAILED, "the archive is empty");
-    /* The first span is a part of an object: shorter than a magic only when all of the object is. */
+    /* The first span is a part of an object: shorter than a magic only when all of the object is.
+     */
     if (len >= 4 && is_zstd(data))
         return decode_zstd(in, out, err);
     if (len >= 2 && memcmp(data, "\x1f\x8b", 2) == 0)
         return decode_gzip(in, out, err);
-    if (len >= 6 && memcmp(data, "\xfd"
-                                 "7zXZ",
+    if (len >= 6 && memcmp(data,
+                           "\xfd"
+                           "7zXZ",
                            6) == 0)
         return decode_xz(in, out, err);
     return pass_on(in, out, err);

@@ -1,8 +1,8 @@
 /* zstd, block by block, straight into the ring that the next stage reads.
  *
  * The streaming interface of libzstd decodes into a window of its own and copies from there; at two
- * gigabytes a second that copy is a good part of the whole. The block interface leaves the window to
- * the caller, and the ring is one. It checks what the streaming interface checks, the frame's
+ * gigabytes a second that copy is a good part of the whole. The block interface leaves the window
+ * to the caller, and the ring is one. It checks what the streaming interface checks, the frame's
  * checksum included.
  */
 #define ZSTD_STATIC_LINKING_ONLY
@@ -62,6 +62,8 @@ static int fit_ring(struct zstd *z, const ZSTD_frameHeader *header)
     size_t needed = (size_t)header->windowSize + 2 * (z->block_max + OVERRUN) + AHEAD_BYTES;
     if (z->ring && ring_size(z->ring) >= needed)
         return 0;
+    if (z->ring && !ring_publish(z->ring))
+        return decode_stopped(z->err);
     ring_retire(z->ring);
     z->ring = ring_new(needed, z->out);
     if (!z->ring)
@@ -136,9 +138,9 @@ static int read_header(struct zstd *z, unsigned char *head, ZSTD_frameHeader *he
         have = want;
         want = ZSTD_getFrameHeader(header, head, have);
         if (ZSTD_isError(want))
-            return err_set(z->err, ERR_FAILED, z->in->total > have
-                                                   ? "garbage after the end of the zstd stream"
-                                                   : "zstd stream is corrupt: bad frame header");
+            return err_set(z->err, ERR_FAILED,
+                           z->in->total > have ? "garbage after the end of the zstd stream"
+                                               : "zstd stream is corrupt: bad frame header");
     }
     return (int)have;
 }

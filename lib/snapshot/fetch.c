@@ -187,8 +187,9 @@ static void on_done(void *arg, struct err *err)
     uint64_t at = fetch_part_offset(fetch, lane->index) + lane->got;
     if (may_retry(lane, err)) {
         int64_t wait = backoff_ms(++lane->tries);
-        log_debug(fetch->run->log, "part %zu broke at byte %" PRIu64 ", again in %" PRId64 " ms: %s",
-                  lane->index, at, wait, err_text(err));
+        log_debug(fetch->run->log,
+                  "part %zu broke at byte %" PRIu64 ", again in %" PRId64 " ms: %s", lane->index,
+                  at, wait, err_text(err));
         lane->retry_at = run_mono_ms(fetch->run) + wait;
         return;
     }

@@ -11,7 +11,8 @@ struct flow; /* opaque */
 int flow_new(struct flow **out, struct err *err) MUST_CHECK;
 void flow_free(struct flow *flow);
 
-/* Any thread: this stage failed. The first one's error is kept (and taken), later ones are dropped. */
+/* Any thread: this stage failed. The first one's error is kept (and taken), later ones are dropped.
+ */
 void flow_fail(struct flow *flow, struct err *err);
 /* Any thread: something moved that the main thread waits for. */
 void flow_wake(struct flow *flow);

@@ -75,8 +75,8 @@ static int resolve(const char *to, char **parent, char **name, struct err *err)
     char *slash = strrchr(plain, '/');
     const char *last = slash ? slash + 1 : plain;
     if (*last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
-        return err_set(err, ERR_USAGE, "cannot load into '%s': name a folder of its own", to);
-    autofree char *dir = !slash ? xstrdup(".")
+        return err_set(err, ERR_USAGE, "a folder of its own must be named");
+    autofree char *dir = !slash           ? xstrdup(".")
                          : slash == plain ? xstrdup("/")
                                           : xstrndup(plain, (size_t)(slash - plain));
     if (fs_mkdirs(dir, 0755, err) != 0)
@@ -236,17 +236,23 @@ int place_lock(struct place *place, struct err *err)
 int place_old_tree(struct place *place)
 {
     if (place->tree_fd < 0)
-        place->tree_fd = openat(place->work_fd, "tree",
-                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        place->tree_fd =
+            openat(place->work_fd, "tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return place->tree_fd;
+}
+
+int place_remove_trees(struct place *place, struct err *err)
+{
+    autofree char *tree = path_join(place->work, "tree");
+    autofree char *old = path_join(place->work, "old");
+    close_fdp(&place->tree_fd);
+    return fs_remove_tree(tree, err) != 0 ? -1 : fs_remove_tree(old, err);
 }
 
 int place_new_tree(struct place *place, int *tree_fd, struct err *err)
 {
     autofree char *tree = path_join(place->work, "tree");
-    if (place->tree_fd >= 0)
-        close_fdp(&place->tree_fd);
-    if (fs_remove_tree(tree, err) != 0)
+    if (place_remove_trees(place, err) != 0)
         return -1;
     if (mkdirat(place->work_fd, "tree", 0755) != 0 || place_old_tree(place) < 0)
         return err_set_errno(err, ERR_FAILED, errno, "cannot make folder '%s'", tree);
@@ -282,13 +288,9 @@ int place_exchange(struct place *place, struct err *err)
 
 int place_clean(struct place *place, struct err *err)
 {
-    if (place->tree_fd >= 0)
-        close_fdp(&place->tree_fd);
-    place->tree_fd = -1;
+    close_fdp(&place->tree_fd);
     int result = fs_remove_tree(place->work, err);
-    if (place->work_fd >= 0)
-        close_fdp(&place->work_fd);
-    place->work_fd = -1;
+    close_fdp(&place->work_fd);
     return result;
 }
 

@@ -15,14 +15,14 @@ struct place; /* opaque */
 
 /* Finds the destination (made absolute) and refuses what cannot be exchanged: the root, a mount
  * point, the home folder, what is no folder. Nothing is written. */
-int place_find(const struct run *run, const char *to, struct place **out, struct err *err)
-    MUST_CHECK;
+int place_find(const struct run *run, const char *to, struct place **out,
+               struct err *err) MUST_CHECK;
 void place_free(struct place *place); /* unlocks; removes nothing */
 void place_freep(struct place **place);
 #define autoplace CLEANUP(place_freep)
 
-const char *place_path(const struct place *place);   /* of the destination, absolute */
-const char *place_work(const struct place *place);   /* of the work folder */
+const char *place_path(const struct place *place); /* of the destination, absolute */
+const char *place_work(const struct place *place); /* of the work folder */
 bool place_exists(const struct place *place);
 
 /* What place_note wrote about the folder that is there now, or NULL: nothing was written, or it is
@@ -41,6 +41,8 @@ int place_new_tree(struct place *place, int *tree_fd, struct err *err) MUST_CHEC
 int place_old_tree(struct place *place);
 /* Puts the tree where the destination is; what was there is in the work folder then. */
 int place_exchange(struct place *place, struct err *err) MUST_CHECK;
+/* Removes what lies in the work folder; it stays locked. */
+int place_remove_trees(struct place *place, struct err *err) MUST_CHECK;
 /* Removes the work folder and all in it, and unlocks. */
 int place_clean(struct place *place, struct err *err) MUST_CHECK;
 /* Bytes and files that may still be written there. */

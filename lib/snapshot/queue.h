@@ -1,9 +1,9 @@
 /* How bytes travel between the threads of a load: spans in order through a bounded queue.
  *
- * One thread puts, one gets. A span borrows memory of whoever made it; who got it gives it back with
- * span_release, in the order of getting. A queue ends in one of two ways: `queue_end` (nothing more
- * comes, what is in it is still delivered) or `queue_abort` (a stage failed: both sides return at
- * once). Readers and writers block; the thread that drives HTTP never calls a blocking one.
+ * One thread puts, one gets. A span borrows memory of whoever made it; who got it gives it back
+ * with span_release, in the order of getting. A queue ends in one of two ways: `queue_end` (nothing
+ * more comes, what is in it is still delivered) or `queue_abort` (a stage failed: both sides return
+ * at once). Readers and writers block; the thread that drives HTTP never calls a blocking one.
  *
  * Only the getting thread ever gives spans back, so that nobody overwrites what it still reads; it
  * ends with reader_close, which also gives back what it never got to.
@@ -32,7 +32,7 @@ struct queue; /* opaque */
 struct queue *queue_new(size_t capacity);
 void queue_free(struct queue *queue); /* releases what was never got */
 
-/* Blocks while the queue is full. False when it was aborted; the span is released then. */
+/* Blocks while the queue is full. False when it was aborted; the span was not taken then. */
 bool queue_put(struct queue *queue, struct span span);
 enum queue_state { QUEUE_SPAN, QUEUE_ENDED, QUEUE_ABORTED };
 /* Blocks while the queue is empty and neither ended nor aborted. */
@@ -44,15 +44,15 @@ void queue_abort(struct queue *queue);
 struct reader {
     struct queue *queue;
     struct span span;
-    size_t at; /* within the span */
+    size_t at;      /* within the span */
     uint64_t total; /* bytes read so far */
     bool ended;
     bool aborted;
 };
 
 void reader_init(struct reader *reader, struct queue *queue);
-/* The getting thread is done: gives back its span and all that is still queued, and aborts the queue,
- * so that whoever puts stops. Nothing to abort when the end was reached. */
+/* The getting thread is done: gives back its span and all that is still queued, and aborts the
+ * queue, so that whoever puts stops. Nothing to abort when the end was reached. */
 void reader_close(struct reader *reader);
 #define autoreader CLEANUP(reader_close)
 

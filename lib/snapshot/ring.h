@@ -1,6 +1,7 @@
 /* Where a decoder writes what it decodes: a ring that hands out contiguous room and publishes what
- * was written as spans, in order. The bytes behind the head stay as they are until the head has come
- * round again, so a decoder may refer back into them: up to size minus twice the largest `need`.
+ * was written as spans, in order. The bytes behind the head stay as they are until the head has
+ * come round again, so a decoder may refer back into them: up to size minus twice the largest
+ * `need`.
  */
 #ifndef SNAPSHOT_RING_H
 #define SNAPSHOT_RING_H

@@ -7,12 +7,22 @@
 
 /* Where the fields of a header block lie (POSIX.1, "ustar Header Block"). */
 enum {
-    NAME = 0, NAME_LEN = 100,
-    MODE = 100, UID = 108, GID = 116, ID_LEN = 8,
-    SIZE = 124, MTIME = 136, WIDE_LEN = 12,
-    CHECKSUM = 148, TYPE = 156,
-    LINK = 157, LINK_LEN = 100,
-    MAGIC = 257, PREFIX = 345, PREFIX_LEN = 155,
+    NAME = 0,
+    NAME_LEN = 100,
+    MODE = 100,
+    UID = 108,
+    GID = 116,
+    ID_LEN = 8,
+    SIZE = 124,
+    MTIME = 136,
+    WIDE_LEN = 12,
+    CHECKSUM = 148,
+    TYPE = 156,
+    LINK = 157,
+    LINK_LEN = 100,
+    MAGIC = 257,
+    PREFIX = 345,
+    PREFIX_LEN = 155,
 };
 
 void tar_entry_clear(struct tar_entry *entry)
@@ -327,8 +337,8 @@ static int describe(struct tar *tar, struct tar_entry *entry, const unsigned cha
                     const char *path, uint64_t size, struct err *err)
 {
     struct tar_extra *extra = &tar->extra;
-    autofree char *link = extra->link ? xstrdup(extra->link)
-                                      : xstrndup((const char *)header + LINK, LINK_LEN);
+    autofree char *link =
+        extra->link ? xstrdup(extra->link) : xstrndup((const char *)header + LINK, LINK_LEN);
     if (extra->has_size)
         size = extra->size;
     if (tar_clean_path(path, &entry->path, err) != 0 ||

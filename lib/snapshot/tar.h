@@ -1,10 +1,11 @@
 /* Reads a tar archive from a run of bytes: ustar (POSIX.1-1988), pax (POSIX.1-2001), GNU (long
- * names, base-256 numbers), and sparse files in all four forms that exist (old GNU; pax 0.0, 0.1 and
- * 1.0, https://www.gnu.org/software/tar/manual/html_node/Sparse-Formats.html).
+ * names, base-256 numbers), and sparse files in all four forms that exist (old GNU; pax 0.0, 0.1
+ * and 1.0, https://www.gnu.org/software/tar/manual/html_node/Sparse-Formats.html).
  *
- * It is strict where other readers are kind: what it cannot vouch for is an error (ERR_FAILED), never
- * a guess. Names come out checked: relative, without '.', '..' and empty components, UTF-8, no
- * control characters. The archive must end with its two zero blocks, and nothing but zeros follows.
+ * It is strict where other readers are kind: what it cannot vouch for is an error (ERR_FAILED),
+ * never a guess. Names come out checked: relative, without '.', '..' and empty components, UTF-8,
+ * no control characters. The archive must end with its two zero blocks, and nothing but zeros
+ * follows.
  */
 #ifndef SNAPSHOT_TAR_H
 #define SNAPSHOT_TAR_H
@@ -24,11 +25,12 @@ struct tar_extent {
 
 struct tar_entry {
     enum tar_type type;
-    char *path; /* "" is the top folder itself */
-    char *link; /* target of a link as it stands in the archive; a hard link's is checked like a path */
+    char *path;  /* "" is the top folder itself */
+    char *link;  /* target of a link as it stands in the archive; a hard link's is checked like a
+                    path */
     mode_t mode; /* permission bits and sticky */
     uint64_t uid, gid;
-    int64_t mtime;   /* seconds since 1970 */
+    int64_t mtime; /* seconds since 1970 */
     long mtime_nsec;
     uint64_t size;              /* of the file, holes included */
     struct tar_extent *extents; /* ascending; one for a file without a sparse map */
@@ -55,8 +57,8 @@ int tar_data(struct tar *tar, const unsigned char **data, size_t *len, struct er
 #define TAR_EXTENTS_MAX ((size_t)1 << 20)
 #define TAR_PATH_MAX    4096
 
-/* A field of `len` bytes: octal with white space around it, or base-256; false when it is neither or
- * does not fit. */
+/* A field of `len` bytes: octal with white space around it, or base-256; false when it is neither
+ * or does not fit. */
 bool tar_number(const unsigned char *field, size_t len, uint64_t *out);
 /* The name made plain ("./a//b/" is "a/b"), or -1 with the reason. Caller frees. */
 int tar_clean_path(const char *path, char **out, struct err *err) MUST_CHECK;

@@ -28,8 +28,8 @@ void tar_extra_clear(struct tar_extra *extra);
  * that changes what an entry is will be taken. */
 int tar_pax_parse(struct tar_extra *extra, const char *text, size_t len, bool global,
                   struct err *err) MUST_CHECK;
-int tar_extra_add_extent(struct tar_extra *extra, uint64_t offset, uint64_t len, struct err *err)
-    MUST_CHECK;
+int tar_extra_add_extent(struct tar_extra *extra, uint64_t offset, uint64_t len,
+                         struct err *err) MUST_CHECK;
 /* Decimal digits up to `end`; moves `*at` behind them. False when there are none or they do not
  * fit. */
 bool tar_decimal(const char **at, const char *end, uint64_t *out);
@@ -51,8 +51,8 @@ const unsigned char *tar_block(struct tar *tar, struct err *err);
 int tar_sparse_gnu(struct tar *tar, const unsigned char *header, struct tar_extra *extra,
                    struct err *err) MUST_CHECK;
 /* pax 1.0: the map that leads the content; what it takes is counted off `*left`. */
-int tar_sparse_head(struct tar *tar, uint64_t *left, struct tar_extra *extra, struct err *err)
-    MUST_CHECK;
+int tar_sparse_head(struct tar *tar, uint64_t *left, struct tar_extra *extra,
+                    struct err *err) MUST_CHECK;
 /* Ascending, inside the file, and as long together as the content. */
 int tar_sparse_check(const struct tar_extra *extra, uint64_t content, struct err *err) MUST_CHECK;
 

@@ -109,8 +109,7 @@ int tar_sparse_check(const struct tar_extra *extra, uint64_t content, struct err
         sum += extent->len;
     }
     if (sum != content)
-        return err_set(err, ERR_FAILED,
-                       "sparse map covers %llu bytes, the archive has %llu for it",
+        return err_set(err, ERR_FAILED, "sparse map covers %llu bytes, the archive has %llu for it",
                        (unsigned long long)sum, (unsigned long long)content);
     return 0;
 }

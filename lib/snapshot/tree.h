@@ -20,7 +20,8 @@ int tree_symlink(struct tree *tree, const struct tar_entry *entry, struct err *e
 /* To a file that was unpacked before. */
 int tree_hardlink(struct tree *tree, const struct tar_entry *entry, struct err *err) MUST_CHECK;
 /* A new file, open for writing; the caller closes it. */
-int tree_file(struct tree *tree, const struct tar_entry *entry, int *fd, struct err *err) MUST_CHECK;
+int tree_file(struct tree *tree, const struct tar_entry *entry, int *fd,
+              struct err *err) MUST_CHECK;
 /* Owner, mode and time of an open file. */
 int tree_set_attributes(int fd, const struct tar_entry *entry, struct err *err) MUST_CHECK;
 int tree_finish(struct tree *tree, struct err *err) MUST_CHECK;

@@ -1,8 +1,8 @@
 /* The unpacking stage: a tar archive into an empty folder, holes kept.
  *
- * Every name is walked from the folder's descriptor one component at a time without following links,
- * and created anew: nothing outside the folder can be reached, nothing in it is written twice.
- * Blocks of zeros become holes as well, whether the archive knew of them or not.
+ * Every name is walked from the folder's descriptor one component at a time without following
+ * links, and created anew: nothing outside the folder can be reached, nothing in it is written
+ * twice. Blocks of zeros become holes as well, whether the archive knew of them or not.
  */
 #ifndef SNAPSHOT_UNPACK_H
 #define SNAPSHOT_UNPACK_H
@@ -28,13 +28,13 @@ struct unpack_stats {
 #define UNPACK_NAMES 1000
 void unpack_stats_clear(struct unpack_stats *stats);
 
-/* Unpacks all of `in` below `dir_fd`; owners are kept when we are root. Modification times and modes
- * of folders are set at the end. -1: what was unpacked stays for the caller to remove. */
+/* Unpacks all of `in` below `dir_fd`; owners are kept when we are root. Modification times and
+ * modes of folders are set at the end. -1: what was unpacked stays for the caller to remove. */
 int unpack(struct reader *in, int dir_fd, const struct unpack_limits *limits,
            struct unpack_stats *stats, struct err *err) MUST_CHECK;
 
-/* Writes `len` bytes at `offset` of a new file, leaving out whole blocks of zeros; `*written` grows by
- * what went to the disk. */
+/* Writes `len` bytes at `offset` of a new file, leaving out whole blocks of zeros; `*written` grows
+ * by what went to the disk. */
 int write_sparse(int fd, uint64_t offset, const void *data, size_t len, uint64_t *written,
                  struct err *err) MUST_CHECK;
 

@@ -8,7 +8,7 @@ struct window {
     unsigned char *memory;
     size_t buffers;
     size_t part_size;
-    size_t next;  /* the part that the queue gets next */
+    size_t next; /* the part that the queue gets next */
     size_t parts;
     /* a part's buffer is its number modulo `buffers`: they begin and are given back in order */
     size_t *lens;
@@ -113,6 +113,5 @@ static int complete(void *arg, size_t index, struct err *err)
 
 struct fetch_sink window_sink(struct window *window)
 {
-    return (struct fetch_sink){
-        .begin = begin, .data = take, .complete = complete, .arg = window};
+    return (struct fetch_sink){.begin = begin, .data = take, .complete = complete, .arg = window};
 }

@@ -8,8 +8,9 @@
 
 struct window; /* opaque */
 
-/* `buffers` of `part_size` bytes; parts go to `queue` (which holds as many) and it is ended after the
- * last of `parts`. `first` is the first part that will come. NULL when there is no memory for it. */
+/* `buffers` of `part_size` bytes; parts go to `queue` (which holds as many) and it is ended after
+ * the last of `parts`. `first` is the first part that will come. NULL when there is no memory for
+ * it. */
 struct window *window_new(struct flow *flow, struct queue *queue, size_t buffers, size_t part_size,
                           size_t first, size_t parts);
 /* Not before the queue's reader was closed. */

@@ -43,8 +43,8 @@ int write_sparse(int fd, uint64_t offset, const void *data, size_t len, uint64_t
     const unsigned char *at = data, *end = at + len;
     const unsigned char *run = at; /* start of what has content and is not written yet */
     while (at < end) {
-        size_t piece = block_len(offset + (uint64_t)(at - (const unsigned char *)data),
-                                 (size_t)(end - at));
+        size_t piece =
+            block_len(offset + (uint64_t)(at - (const unsigned char *)data), (size_t)(end - at));
         bool hole = is_zero(at, piece);
         at += piece;
         if (!hole && at < end)

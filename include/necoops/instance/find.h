@@ -6,12 +6,18 @@
 #include "necoops/base/json.h"
 #include "necoops/gce/gce.h"
 
+/* The fields of an instance that the tools need; never its metadata, which is large. */
+#define INSTANCE_FIELDS                                                                            \
+    "id,name,zone,status,machineType,creationTimestamp,lastStartTimestamp,labels,"                 \
+    "labelFingerprint,scheduling(terminationTime,provisioningModel),"                              \
+    "resourceStatus/scheduling,disks(source,boot,autoDelete)"
+
 struct instance_list {
     cJSON **items; /* instances as the API has them, oldest first */
     size_t len;
 };
 
-/* Only the fields that the tools need; never the metadata. A zone of ours that cannot be asked is an
+/* With INSTANCE_FIELDS. A zone of ours that cannot be asked is an
  * error (ERR_UNREACHABLE): an instance may be in it. */
 int instance_find(struct gce *gce, const char *name, const struct strv *zones,
                   struct instance_list *out, struct err *err) MUST_CHECK;

@@ -23,12 +23,12 @@ enum snapshot_loader {
 
 /* Everything is borrowed. Commands are argument vectors, run without a shell. */
 struct snapshot_options {
-    const char *source;     /* gs://BUCKET/OBJECT */
-    const char *to;         /* destination folder */
-    const char *tag;        /* name of the VM snapshot inside */
-    int connections;        /* requests side by side */
-    uint64_t part_size;     /* bytes of one request, at most */
-    bool if_needed;         /* nothing is done when this generation is there and was loaded */
+    const char *source; /* gs://BUCKET/OBJECT */
+    const char *to;     /* destination folder */
+    const char *tag;    /* name of the VM snapshot inside */
+    int connections;    /* requests side by side */
+    uint64_t part_size; /* bytes of one request, at most */
+    bool if_needed;     /* nothing is done when this generation is there and was loaded */
     enum snapshot_loader loader;
     const struct strv *load;   /* empty: pmctl snapshot load TAG */
     const struct strv *verify; /* prints JSON that names what is loaded; empty: not checked */

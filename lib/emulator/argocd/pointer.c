@@ -102,6 +102,18 @@ bool pointer_remove(cJSON *root, const char *pointer)
 
 /* ---- patches ---- */
 
+/* By hand: cJSON_InsertItemInArray of Debian 12 refuses any place but the first. */
+static void insert_before(cJSON *array, cJSON *place, cJSON *item)
+{
+    item->next = place;
+    item->prev = place->prev;
+    if (place == array->child)
+        array->child = item;
+    else
+        place->prev->next = item;
+    place->prev = item;
+}
+
 static int set_in(cJSON *parent, const char *token, cJSON *value, bool insert)
 {
     int index;
@@ -114,8 +126,10 @@ static int set_in(cJSON *parent, const char *token, cJSON *value, bool insert)
         return -1;
     if (index == cJSON_GetArraySize(parent))
         return cJSON_AddItemToArray(parent, value) ? 0 : -1;
-    if (insert)
-        return cJSON_InsertItemInArray(parent, index, value) ? 0 : -1;
+    if (insert) {
+        insert_before(parent, cJSON_GetArrayItem(parent, index), value);
+        return 0;
+    }
     return cJSON_ReplaceItemInArray(parent, index, value) ? 0 : -1;
 }
 

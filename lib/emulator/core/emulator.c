@@ -216,6 +216,9 @@ static void emu_handle(void *service, const struct request *request, struct answ
     } else if (text_starts(path, "/compute/v1/")) {
         if (oauth_admits(emu->oauth, request, answer))
             compute_handle(emu->compute, request, answer);
+    } else if (text_starts(path, "/emulator/instances/")) {
+        if (oauth_admits(emu->oauth, request, answer))
+            compute_handle_emulator(emu->compute, request, answer);
     } else if (is_storage_path(path)) {
         if (is_upload_session(request) || oauth_admits(emu->oauth, request, answer))
             storage_handle(emu->storage, request, answer);
@@ -311,7 +314,14 @@ static int make_parts(struct emu *emu, struct err *err)
     emu->credentials = emu->config.credentials != NULL
                            ? xstrdup(emu->config.credentials)
                            : path_join(emu->data_dir, "credentials.json");
-    return oauth_write_key(emu->oauth, emu->credentials, err);
+    if (oauth_write_key(emu->oauth, emu->credentials, err) < 0)
+        return -1;
+    char *real = realpath(emu->credentials, NULL);
+    if (real != NULL) {
+        free(emu->credentials);
+        emu->credentials = real;
+    }
+    return 0;
 }
 
 static int seed_parts(struct emu *emu, struct err *err)
@@ -372,6 +382,7 @@ void emu_stop(struct emu *emu)
         return;
     if (emu->server != NULL)
         server_stop(emu->server);
+    compute_stop(emu->compute);
     machines_free(emu->machines);
     clusters_free(emu->clusters);
     compute_free(emu->compute);

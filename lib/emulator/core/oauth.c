@@ -191,7 +191,7 @@ static bool scopes_reach(const char *scopes, const struct request *request)
         "devstorage.read_write", "devstorage.read_only",     NULL};
     static const char *const iam[] = {"cloud-platform", "iam", NULL};
     bool reads = request_is(request, "GET") || request_is(request, "HEAD");
-    if (text_starts(request->path, "/compute/"))
+    if (text_starts(request->path, "/compute/") || text_starts(request->path, "/emulator/"))
         return has_any_scope(scopes, reads ? compute_read : compute_write);
     if (text_starts(request->path, "/v1/projects/"))
         return has_any_scope(scopes, iam);

@@ -175,6 +175,8 @@ void request_log_write(struct request_log *log, const struct exchange *exchange,
         json_set(line, "response", response);
     if (exchange->fault.kind != FAULT_NONE)
         json_set_str(line, "fault", exchange->fault.rule);
+    else
+        json_set_str(line, "fault", answer->fault);
     autofree char *text = json_print(line);
     pthread_mutex_lock(&log->lock);
     (void)fprintf(log->file, "%s\n", text);

@@ -57,6 +57,7 @@ struct answer {
     ssize_t (*stream)(void *arg, char *out, size_t max);
     void (*stream_end)(void *arg);
     void *stream_arg;
+    const char *fault; /* the fault rule behind this answer, for the log; borrowed, or NULL */
 };
 
 #define STREAM_IDLE (-2)

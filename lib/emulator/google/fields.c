@@ -124,6 +124,22 @@ void fields_apply(const struct fields *fields, cJSON *value)
     }
 }
 
+cJSON *fields_copy(const struct fields *fields, const cJSON *value)
+{
+    bool array = cJSON_IsArray(value);
+    if (fields == NULL || fields->children == NULL || !(array || cJSON_IsObject(value)))
+        return json_copy(value);
+    cJSON *copy = array ? json_array() : json_object();
+    for (const cJSON *item = value->child; item != NULL; item = item->next) {
+        const struct fields *below = array ? fields : find(fields, item->string);
+        if (array)
+            json_push(copy, fields_copy(below, item));
+        else if (below != NULL)
+            json_set(copy, item->string, fields_copy(below, item));
+    }
+    return copy;
+}
+
 bool fields_has(const struct fields *fields, const char *name)
 {
     return fields == NULL || fields->children == NULL || find(fields, name) != NULL;

@@ -13,6 +13,9 @@ int fields_parse(const char *text, struct fields **out, struct err *err) MUST_CH
 void fields_free(struct fields *fields);
 /* Takes out of `value` what is not selected. NULL fields: everything stays. */
 void fields_apply(const struct fields *fields, cJSON *value);
+/* A copy of what is selected (borrowed parts of a shared value stay whole). NULL fields: all of it.
+ */
+cJSON *fields_copy(const struct fields *fields, const cJSON *value);
 /* Whether a member of the top value would stay; for lists that are built selectively. */
 bool fields_has(const struct fields *fields, const char *name);
 /* The selection below a member of the top value; NULL: all of it (or none, see fields_has). */

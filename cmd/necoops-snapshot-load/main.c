@@ -1,0 +1,182 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "necoops/auth/auth.h"
+#include "necoops/base/timefmt.h"
+#include "necoops/cli/cli.h"
+#include "necoops/snapshot/snapshot.h"
+
+static struct {
+    const char *to;
+    const char *tag;
+    const char *loader;
+    int64_t connections;
+    bool if_needed;
+    bool no_gate;
+} given;
+
+/* What the options and the configuration say; the lists are held here. */
+struct settings {
+    struct snapshot_options options;
+    struct strv load, verify, issue;
+    char *to;
+};
+
+static void settings_clear(struct settings *settings)
+{
+    strv_clear(&settings->load);
+    strv_clear(&settings->verify);
+    strv_clear(&settings->issue);
+    free(settings->to);
+}
+
+static int settings_load(struct cli *cli, struct settings *settings, struct err *err)
+{
+    const struct conf *conf = cli->conf;
+    struct snapshot_options *options = &settings->options;
+    if (cli->operands.len == 0 && conf_require(conf, "snapshot.source", err) != 0)
+        return -1;
+    if (!given.to && conf_require(conf, "snapshot.to", err) != 0)
+        return -1;
+    settings->to = given.to ? xstrdup(given.to) : conf_path(&cli->run, conf, "snapshot.to");
+    conf_strs(conf, "snapshot.load", &settings->load);
+    conf_strs(conf, "snapshot.verify", &settings->verify);
+    conf_strs(conf, "snapshot.kubeconfig.issue", &settings->issue);
+    const char *loader = given.loader ? given.loader : conf_str(conf, "snapshot.loader");
+    *options = (struct snapshot_options){
+        .source =
+            cli->operands.len > 0 ? cli->operands.items[0] : conf_str(conf, "snapshot.source"),
+        .to = settings->to,
+        .tag = given.tag ? given.tag : conf_str(conf, "snapshot.tag"),
+        .connections = (int)(given.connections ? given.connections
+                                               : conf_int(conf, "snapshot.connections", 8)),
+        .part_size = (uint64_t)conf_int(conf, "snapshot.partSize", 8 << 20),
+        .if_needed = given.if_needed,
+        .loader = strcmp(loader, "none") == 0 ? SNAPSHOT_LOADER_NONE : SNAPSHOT_LOADER_COMMAND,
+        .load = &settings->load,
+        .verify = &settings->verify,
+        .before = conf_json(conf, "snapshot.before"),
+        .after = conf_json(conf, "snapshot.after"),
+        .kubeconfig_issue = &settings->issue,
+        .kubeconfig_to = conf_str(conf, "snapshot.kubeconfig.to"),
+        .nodes = (int)conf_int(conf, "snapshot.nodes", 0),
+        .gate = !given.no_gate,
+        .gate_timeout_ms = conf_duration_ms(conf, "snapshot.gateTimeout", 600000),
+        .max_clock_skew_ms = conf_duration_ms(conf, "snapshot.maxClockSkew", 5000),
+    };
+    return 0;
+}
+
+static void print_download(const struct snapshot_result *result)
+{
+    double mib = (double)result->bytes / (1 << 20);
+    int64_t ms = 1;
+    for (size_t i = 0; i < result->phase_count; i++) {
+        if (strcmp(result->phases[i].name, "download") == 0 && result->phases[i].ms > 0)
+            ms = result->phases[i].ms;
+    }
+    printf("downloaded %.1f MiB in %s (%.0f MiB/s), checksum right: %" PRIu64
+           " files of %.1f MiB, %.1f MiB on disk\n",
+           mib, duration_format(ms).text, mib * 1000 / (double)ms, result->files,
+           (double)result->unpacked_bytes / (1 << 20), (double)result->disk_bytes / (1 << 20));
+}
+
+static void print_result(const struct settings *settings, const struct snapshot_result *result)
+{
+    const struct snapshot_options *options = &settings->options;
+    if (result->downloaded)
+        print_download(result);
+    else
+        printf("'%s' was in '%s' already\n", options->source, options->to);
+    if (result->loaded)
+        printf("loaded snapshot '%s'\n", options->tag);
+    if (result->nodes > 0)
+        printf("the cluster is ready: %d nodes\n", result->nodes);
+    printf("phases:");
+    for (size_t i = 0; i < result->phase_count; i++)
+        printf(" %s %s", result->phases[i].name, duration_format(result->phases[i].ms).text);
+    printf("\n");
+}
+
+static int plan(struct cli *cli, struct http *http, struct gcs *gcs,
+                const struct settings *settings, struct err *err)
+{
+    autostrv struct strv lines = STRV_INIT;
+    if (snapshot_plan(http, gcs, &settings->options, &lines, err) != 0)
+        return -1;
+    if (!cli->json) {
+        for (size_t i = 0; i < lines.len; i++)
+            printf("%s\n", lines.items[i]);
+        return 0;
+    }
+    autojson cJSON *json = json_object();
+    cJSON *array = json_set_array(json, "plan");
+    for (size_t i = 0; i < lines.len; i++)
+        json_push_str(array, lines.items[i]);
+    return cli_print_json(json, err);
+}
+
+static int load(struct cli *cli, const struct settings *settings, struct err *err)
+{
+    autohttp struct http *http = NULL;
+    autoauth struct auth *auth = NULL;
+    autogcs struct gcs *gcs = NULL;
+    if (http_new(&cli->run, &http, err) != 0 || auth_find(http, &auth, err) != 0 ||
+        gcs_new(http, auth, &gcs, err) != 0)
+        return -1;
+    if (cli->dry_run)
+        return plan(cli, http, gcs, settings, err);
+    struct snapshot_result result;
+    if (snapshot_load(http, gcs, &settings->options, &result, err) != 0)
+        return -1;
+    progress_done(cli->run.progress);
+    if (cli->json) {
+        autojson cJSON *json = snapshot_result_json(&settings->options, &result);
+        return cli_print_json(json, err);
+    }
+    print_result(settings, &result);
+    return 0;
+}
+
+static int run(struct cli *cli, struct err *err)
+{
+    CLEANUP(settings_clear) struct settings settings = {0};
+    if (settings_load(cli, &settings, err) != 0)
+        return -1;
+    return load(cli, &settings, err);
+}
+
+static const struct opt rows[] = {
+    {OPT_STRING, 0, "to", "DIR", "folder that will hold the snapshot (snapshot.to)", &given.to},
+    {OPT_STRING, 0, "tag", "NAME", "name of the snapshot inside (snapshot.tag)", &given.tag},
+    {OPT_CHOICE, 0, "loader", "command|none", "how the VMs are restored (snapshot.loader)",
+     &given.loader, .choices = "command|none"},
+    {OPT_INT, 0, "connections", "N", "requests side by side (snapshot.connections)",
+     &given.connections, .min = 1, .max = 64},
+    {OPT_FLAG, 0, "if-needed", NULL, "do nothing when this very snapshot is there and is loaded",
+     &given.if_needed},
+    {OPT_FLAG, 0, "no-gate", NULL, "do not wait for the cluster after the load", &given.no_gate},
+    {OPT_FLAG, .name = NULL},
+};
+
+static const struct cli_tool tool = {
+    .name = "necoops-snapshot-load",
+    .synopsis = "[option ...] [gs://BUCKET/OBJECT]",
+    .summary =
+        "Downloads, verifies, unpacks and loads a snapshot of VMs, and waits for its cluster.",
+    .description =
+        "The object is unpacked while it comes, into a new folder beside the destination; the two\n"
+        "are exchanged once the checksum of the whole object is right. What is there already is\n"
+        "not downloaded again, but loaded again. Next: deploy a commit with necoops-deploy.",
+    .opts = rows,
+    .examples = "  necoops-snapshot-load                       as the configuration says\n"
+                "  necoops-snapshot-load --loader none --to /var/scratch/x gs://b/x.tar.zst\n",
+    .operands_max = 1,
+    .timeout_ms = INT64_C(60) * 60 * 1000,
+    .run = run,
+};
+
+int main(int argc, char **argv)
+{
+    return cli_main(&tool, argc, argv);
+}

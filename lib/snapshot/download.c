@@ -1,0 +1,129 @@
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include "necoops/base/text.h"
+#include "snapshot/download.h"
+#include "snapshot/fetch.h"
+#include "snapshot/rate.h"
+#include "snapshot/stages.h"
+#include "snapshot/window.h"
+
+#define WINDOW_BYTES  ((size_t)40 << 20) /* of parts in memory */
+#define PART_LEAST    ((size_t)256 << 10)
+#define PART_RETRY_MS ((int64_t)120 * 1000)
+
+bool download_is_archive(const char *name)
+{
+    static const char *const endings[] = {".tar",  ".tar.zst", ".tar.gz", ".tar.xz",
+                                          ".tzst", ".tgz",     ".txz"};
+    for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
+        if (text_ends(name, endings[i]))
+            return true;
+    }
+    return false;
+}
+
+/* What the stages of one archive share. */
+struct archive {
+    const struct download *download;
+    struct flow *flow;
+    struct queue *compressed;
+    struct window *window;
+    struct fetch *fetch;
+    struct stages *stages;
+};
+
+/* Parts as large as the window allows with every connection busy and two parts ahead. */
+static size_t window_part(const struct download *download)
+{
+    size_t part = WINDOW_BYTES / (size_t)(download->connections + 2) / PART_LEAST * PART_LEAST;
+    if (part > download->part_size)
+        part = (size_t)download->part_size;
+    return part < PART_LEAST ? PART_LEAST : part;
+}
+
+static size_t window_buffers(const struct download *download, size_t part_size)
+{
+    size_t buffers = WINDOW_BYTES / part_size;
+    size_t least = (size_t)download->connections + 1;
+    return buffers < least ? least : buffers;
+}
+
+/* Until the flow moves, the run is to end, or a second has passed. */
+static int wait_for_flow(const struct run *run, const struct flow *flow, struct err *err)
+{
+    struct pollfd fds[2] = {{.fd = flow_fd(flow), .events = POLLIN},
+                            {.fd = run->wake_fd, .events = POLLIN}};
+    if (poll(fds, 2, (int)run_remaining_ms(run, 1000)) < 0 && errno != EINTR)
+        return err_set_errno(err, ERR_FAILED, errno, "cannot wait");
+    progress_tick(run->progress);
+    return run_check(run, "the unpacking", err);
+}
+
+static int wait_for_stages(struct archive *archive, struct download_stats *stats, struct err *err)
+{
+    const struct run *run = http_run(archive->download->http);
+    while (!stages_ended(archive->stages)) {
+        struct size_text size = size_format(atomic_load(&stats->unpacked.disk_bytes));
+        progress_update(run->progress, "unpacking, %s written", size.text);
+        if (wait_for_flow(run, archive->flow, err) != 0 || flow_check(archive->flow, err) != 0)
+            return -1;
+    }
+    return flow_check(archive->flow, err);
+}
+
+static int prepare(struct archive *archive, struct fetch_sink *sink, struct err *err)
+{
+    const struct download *download = archive->download;
+    size_t part_size = window_part(download);
+    size_t buffers = window_buffers(download, part_size);
+    size_t parts = (size_t)((download->object->size + part_size - 1) / part_size);
+    if (flow_new(&archive->flow, err) != 0)
+        return -1;
+    archive->compressed = queue_new(buffers);
+    archive->window = window_new(archive->flow, archive->compressed, buffers, part_size, 0, parts);
+    if (!archive->window)
+        return err_set(err, ERR_FAILED, "out of memory for %zu parts", buffers);
+    *sink = window_sink(archive->window);
+    struct fetch_spec spec = {.gcs = download->gcs,
+                              .http = download->http,
+                              .flow = archive->flow,
+                              .object = download->object,
+                              .connections = download->connections,
+                              .part_size = part_size,
+                              .sink = sink,
+                              .retry_ms = PART_RETRY_MS};
+    return fetch_new(&spec, &archive->fetch, err);
+}
+
+static int run_archive(struct archive *archive, struct download_stats *stats, struct err *err)
+{
+    const struct download *download = archive->download;
+    if (stages_start(archive->flow, archive->compressed, download->tree_fd, &download->limits,
+                     &stats->unpacked, &archive->stages, err) != 0)
+        return -1;
+    int result = fetch_run(archive->fetch, err);
+    if (result == 0)
+        result = wait_for_stages(archive, stats, err);
+    if (result != 0)
+        stages_abort(archive->stages);
+    stages_join(archive->stages);
+    stats->received = fetch_received(archive->fetch);
+    return result == 0 ? fetch_verify(archive->fetch, err) : -1;
+}
+
+int download_archive(const struct download *download, struct download_stats *stats, struct err *err)
+{
+    struct archive archive = {.download = download};
+    struct fetch_sink sink;
+    if (download->object->size == 0)
+        return err_set(err, ERR_FAILED, "the archive is empty");
+    int result = prepare(&archive, &sink, err);
+    if (result == 0)
+        result = run_archive(&archive, stats, err);
+    fetch_free(archive.fetch);
+    queue_free(archive.compressed);
+    window_free(archive.window);
+    flow_free(archive.flow);
+    return result;
+}

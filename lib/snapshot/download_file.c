@@ -1,0 +1,101 @@
+/* An object that is no archive: its parts are written where they belong, in any order. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+#include "snapshot/download.h"
+#include "snapshot/fetch.h"
+#include "snapshot/tar.h"
+
+#define PART_RETRY_MS ((int64_t)120 * 1000)
+
+struct file {
+    int fd;
+    uint64_t part_size;
+    struct unpack_stats *stats;
+};
+
+static bool begin(void *arg, size_t index, size_t len)
+{
+    (void)arg, (void)index, (void)len;
+    return true;
+}
+
+static int take(void *arg, size_t index, size_t offset, const void *data, size_t len,
+                struct err *err)
+{
+    struct file *file = arg;
+    uint64_t written = 0;
+    int result = write_sparse(file->fd, (uint64_t)index * file->part_size + offset, data, len,
+                              &written, err);
+    atomic_fetch_add(&file->stats->disk_bytes, written);
+    return result;
+}
+
+static int complete(void *arg, size_t index, struct err *err)
+{
+    (void)arg, (void)index, (void)err;
+    return 0;
+}
+
+static int fetch_all(const struct download *download, struct file *file, struct flow *flow,
+                     struct download_stats *stats, struct err *err)
+{
+    struct fetch_sink sink = {.begin = begin, .data = take, .complete = complete, .arg = file};
+    struct fetch_spec spec = {.gcs = download->gcs,
+                              .http = download->http,
+                              .flow = flow,
+                              .object = download->object,
+                              .connections = download->connections,
+                              .part_size = (size_t)download->part_size,
+                              .sink = &sink,
+                              .retry_ms = PART_RETRY_MS};
+    struct fetch *fetch = NULL;
+    if (fetch_new(&spec, &fetch, err) != 0)
+        return -1;
+    int result = fetch_run(fetch, err);
+    if (result == 0)
+        result = fetch_verify(fetch, err);
+    stats->received = fetch_received(fetch);
+    fetch_free(fetch);
+    return result;
+}
+
+static int open_file(const struct download *download, const char *name, struct err *err)
+{
+    autoclose int fd =
+        openat(download->tree_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return err_set_errno(err, ERR_FAILED, errno, "cannot make file '%s'", name);
+    if (ftruncate(fd, (off_t)download->object->size) != 0)
+        return err_set_errno(err, ERR_FAILED, errno, "cannot make a file of %llu bytes",
+                             (unsigned long long)download->object->size);
+    int made = fd;
+    fd = -1;
+    return made;
+}
+
+int download_file(const struct download *download, struct download_stats *stats, struct err *err)
+{
+    autofree char *path = NULL;
+    if (tar_clean_path(download->object->name, &path, err) != 0)
+        return err_prefix(err, "object '%s'", download->object->name);
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    if (*name == '\0')
+        return err_set(err, ERR_FAILED, "object '%s' has no name for a file",
+                       download->object->name);
+    autoclose int fd = open_file(download, name, err);
+    if (fd < 0)
+        return -1;
+    struct flow *flow = NULL;
+    if (flow_new(&flow, err) != 0)
+        return -1;
+    struct file file = {.fd = fd, .part_size = download->part_size, .stats = &stats->unpacked};
+    int result = fetch_all(download, &file, flow, stats, err);
+    flow_free(flow);
+    stats->unpacked.files = stats->unpacked.entries = 1;
+    stats->unpacked.apparent_bytes = download->object->size;
+    strv_add(&stats->unpacked.names, name);
+    return result;
+}

@@ -1,0 +1,19 @@
+/* What the destination holds, as the note beside it says. */
+#ifndef SNAPSHOT_NOTE_H
+#define SNAPSHOT_NOTE_H
+
+#include "necoops/gcs/gcs.h"
+#include "snapshot/place.h"
+
+/* A new note: this object, unpacked in this boot, not loaded. `files`: names to look for. */
+cJSON *note_new(const char *source, const struct gcs_object *object, const struct strv *files);
+/* Is this the same object, whole? What was written before the machine last started, and not synced
+ * since, is doubted. */
+bool note_is(const cJSON *note, const char *source, const struct gcs_object *object);
+/* Were VMs restored from it, with this tag, since the machine started? */
+bool note_is_loaded(const cJSON *note, const char *tag);
+/* NULL: nothing is loaded (any more). */
+void note_set_loaded(cJSON *note, const char *tag);
+void note_set_synced(cJSON *note);
+
+#endif

@@ -1,0 +1,31 @@
+#include "necoops/snapshot/snapshot.h"
+
+cJSON *snapshot_result_json(const struct snapshot_options *options,
+                            const struct snapshot_result *result)
+{
+    cJSON *json = json_object();
+    json_set_str(json, "source", options->source);
+    json_set_i64_str(json, "generation", result->generation);
+    json_set_str(json, "to", options->to);
+    json_set_bool(json, "downloaded", result->downloaded);
+    json_set_bool(json, "loaded", result->loaded);
+    if (result->loaded)
+        json_set_str(json, "tag", options->tag);
+    json_set_i64(json, "bytes", (int64_t)result->bytes);
+    if (result->downloaded) {
+        json_set_i64(json, "receivedBytes", (int64_t)result->received);
+        json_set_i64(json, "files", (int64_t)result->files);
+        json_set_i64(json, "unpackedBytes", (int64_t)result->unpacked_bytes);
+        json_set_i64(json, "diskBytes", (int64_t)result->disk_bytes);
+    }
+    if (result->nodes > 0)
+        json_set_i64(json, "nodesReady", result->nodes);
+    cJSON *phases = json_set_array(json, "phases");
+    for (size_t i = 0; i < result->phase_count; i++) {
+        cJSON *phase = json_object();
+        json_set_str(phase, "name", result->phases[i].name);
+        json_set_i64(phase, "milliseconds", result->phases[i].ms);
+        json_push(phases, phase);
+    }
+    return json;
+}

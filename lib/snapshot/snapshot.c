@@ -1,0 +1,288 @@
+#include "necoops/snapshot/snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+#include "necoops/base/text.h"
+#include "snapshot/download.h"
+#include "snapshot/gate.h"
+#include "snapshot/kubeconfig.h"
+#include "snapshot/note.h"
+#include "snapshot/place.h"
+#include "snapshot/rate.h"
+#include "snapshot/restore.h"
+
+#define ROOM_RESERVE ((uint64_t)16 << 20) /* of the disk, that others may need */
+
+struct load {
+    struct http *http;
+    struct gcs *gcs;
+    const struct run *run;
+    const struct snapshot_options *options;
+    struct snapshot_result *result;
+    struct gcs_object object;
+    struct place *place;
+    cJSON *note; /* of what is there, or will be; NULL: not known */
+    int64_t phase_start;
+    bool exchanged;
+};
+
+static void load_clear(struct load *load)
+{
+    gcs_object_clear(&load->object);
+    place_free(load->place);
+    cJSON_Delete(load->note);
+}
+
+static void begin_phase(struct load *load, const char *name, const char *text)
+{
+    load->phase_start = run_mono_ms(load->run);
+    progress_phase(load->run->progress, name, "%s", text);
+    if (load->result->phase_count < SNAPSHOT_PHASES)
+        load->result->phases[load->result->phase_count].name = name;
+}
+
+static void end_phase(struct load *load)
+{
+    if (load->result->phase_count < SNAPSHOT_PHASES)
+        load->result->phases[load->result->phase_count++].ms =
+            run_mono_ms(load->run) - load->phase_start;
+}
+
+static int find_object(struct load *load, struct err *err)
+{
+    autofree char *bucket = NULL;
+    autofree char *name = NULL;
+    if (gcs_split_url(load->options->source, &bucket, &name, err) != 0 ||
+        gcs_stat(load->gcs, bucket, name, 0, &load->object, err) != 0)
+        return -1;
+    if (!load->object.has_crc32c)
+        return err_set(err, ERR_FAILED, "'%s' has no CRC32C to verify it by",
+                       load->options->source);
+    return 0;
+}
+
+static int look(struct load *load, struct err *err)
+{
+    begin_phase(load, "look", "looking at the snapshot");
+    if (place_find(load->run, load->options->to, &load->place, err) != 0 ||
+        find_object(load, err) != 0)
+        return -1;
+    load->note = place_read_note(load->place);
+    if (!note_is(load->note, load->options->source, &load->object)) {
+        cJSON_Delete(load->note);
+        load->note = NULL;
+    }
+    load->result->generation = load->object.generation;
+    load->result->bytes = load->object.size;
+    end_phase(load);
+    return 0;
+}
+
+/* An archive unpacks to at least its own size, but for a few zeros; a file to at most its size. */
+static int check_room(const struct load *load, uint64_t *room, struct err *err)
+{
+    if (place_room(load->place, room, err) != 0)
+        return -1;
+    *room = *room > ROOM_RESERVE ? *room - ROOM_RESERVE : 1;
+    bool plain_tar = text_ends(load->object.name, ".tar");
+    if (load->object.size <= *room || plain_tar)
+        return 0;
+    struct size_text needed = size_format(load->object.size), there = size_format(*room);
+    return err_set(err, ERR_FAILED, "no room for the snapshot beside '%s': %s free, %s needed",
+                   place_path(load->place), there.text, needed.text);
+}
+
+static int download(struct load *load, struct download_stats *stats, struct err *err)
+{
+    struct download download = {.http = load->http,
+                                .gcs = load->gcs,
+                                .object = &load->object,
+                                .connections = load->options->connections,
+                                .part_size = load->options->part_size};
+    if (check_room(load, &download.limits.disk_bytes, err) != 0 ||
+        place_new_tree(load->place, &download.tree_fd, err) != 0)
+        return -1;
+    int result = download_is_archive(load->object.name) ? download_archive(&download, stats, err)
+                                                        : download_file(&download, stats, err);
+    load->result->received = stats->received;
+    load->result->files = stats->unpacked.files;
+    load->result->unpacked_bytes = stats->unpacked.apparent_bytes;
+    load->result->disk_bytes = atomic_load(&stats->unpacked.disk_bytes);
+    return result;
+}
+
+static int bring(struct load *load, struct err *err)
+{
+    struct download_stats stats = {0};
+    begin_phase(load, "download", load->options->source);
+    int result = download(load, &stats, err);
+    if (result == 0) {
+        end_phase(load);
+        load->result->downloaded = true;
+        load->note = note_new(load->options->source, &load->object, &stats.unpacked.names);
+    }
+    unpack_stats_clear(&stats.unpacked);
+    return result;
+}
+
+static int run_phase_commands(struct load *load, const char *name, const cJSON *commands,
+                              struct err *err)
+{
+    if (cJSON_GetArraySize(commands) == 0)
+        return 0;
+    autofree char *key = xasprintf("snapshot.%s", name);
+    begin_phase(load, name, key);
+    if (restore_commands(load->run, commands, key, err) != 0)
+        return -1;
+    end_phase(load);
+    return 0;
+}
+
+/* The note goes first: it names the new folder, and says nothing of the one that is there still. */
+static int exchange(struct load *load, struct err *err)
+{
+    begin_phase(load, "exchange", "putting the files in place");
+    if (place_note(load->place, place_old_tree(load->place), load->note, err) != 0 ||
+        place_exchange(load->place, err) != 0)
+        return -1;
+    load->exchanged = true;
+    if (place_remove_trees(load->place, err) != 0)
+        return err_prefix(err, "cannot remove what was there before");
+    end_phase(load);
+    return 0;
+}
+
+static int restore(struct load *load, struct err *err)
+{
+    if (load->options->loader == SNAPSHOT_LOADER_NONE)
+        return 0;
+    begin_phase(load, "load", load->options->tag);
+    note_set_loaded(load->note, NULL);
+    if (place_note(load->place, -1, load->note, err) != 0 ||
+        restore_vms(load->run, load->options, err) != 0)
+        return -1;
+    end_phase(load);
+    load->result->loaded = true;
+    return 0;
+}
+
+static int pass_gate(struct load *load, int64_t loaded_at, struct err *err)
+{
+    const struct snapshot_options *options = load->options;
+    autobuf struct buf text = BUF_INIT(KUBECONFIG_MAX);
+    begin_phase(load, "kubeconfig", "issuing a kubeconfig");
+    if (kubeconfig_issue(load->http, load->gcs, options, &text, err) != 0)
+        return -1;
+    end_phase(load);
+    if (text.len == 0) {
+        log_warning(load->run->log, "no kubeconfig is issued (snapshot.kubeconfig.issue): whether "
+                                    "the cluster is ready was not asked");
+        return 0;
+    }
+    struct gate gate = {.http = load->http,
+                        .kubeconfig = text.data,
+                        .kubeconfig_len = text.len,
+                        .name = options->source,
+                        .nodes = options->nodes,
+                        .timeout_ms = options->gate_timeout_ms,
+                        .max_skew_ms = options->max_clock_skew_ms,
+                        .loaded_at = loaded_at};
+    begin_phase(load, "gate", "waiting for the cluster");
+    if (gate_wait(&gate, &load->result->nodes, err) != 0)
+        return -1;
+    end_phase(load);
+    return 0;
+}
+
+/* By now most of it has been written out anyway; a note that says so outlives a restart. */
+static int settle(struct load *load, struct err *err)
+{
+    autoclose int fd = open(place_path(load->place), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || syncfs(fd) != 0)
+        return err_set_errno(err, ERR_FAILED, errno, "cannot sync '%s'", place_path(load->place));
+    note_set_synced(load->note);
+    note_set_loaded(load->note, load->options->tag);
+    return place_note(load->place, -1, load->note, err);
+}
+
+/* What follows once the files are there: in place, running, ready. */
+static int use(struct load *load, bool fresh, struct err *err)
+{
+    if (run_phase_commands(load, "before", load->options->before, err) != 0 ||
+        (fresh && exchange(load, err) != 0))
+        return -1;
+    int64_t loaded_at = run_wall_ms(load->run);
+    if (restore(load, err) != 0 ||
+        run_phase_commands(load, "after", load->options->after, err) != 0)
+        return -1;
+    if (!load->result->loaded)
+        return 0;
+    if (load->options->gate && pass_gate(load, loaded_at, err) != 0)
+        return -1;
+    return settle(load, err);
+}
+
+static int run_load(struct load *load, struct err *err)
+{
+    bool fresh = load->note == NULL;
+    if (place_lock(load->place, err) != 0)
+        return -1;
+    int result = fresh ? bring(load, err) : 0;
+    if (result == 0)
+        result = use(load, fresh, err);
+    if (result != 0 && load->exchanged)
+        err_prefix(err, "the files are in place at '%s', but", place_path(load->place));
+    struct err clean_err = ERR_INIT;
+    if (place_clean(load->place, &clean_err) != 0)
+        log_warning(load->run->log, "%s", err_text(&clean_err));
+    err_clear(&clean_err);
+    return result;
+}
+
+int snapshot_load(struct http *http, struct gcs *gcs, const struct snapshot_options *options,
+                  struct snapshot_result *result, struct err *err)
+{
+    *result = (struct snapshot_result){0};
+    CLEANUP(load_clear)
+    struct load load = {
+        .http = http, .gcs = gcs, .run = http_run(http), .options = options, .result = result};
+    if (look(&load, err) != 0)
+        return -1;
+    if (options->if_needed && load.note &&
+        (options->loader == SNAPSHOT_LOADER_NONE || note_is_loaded(load.note, options->tag)))
+        return 0;
+    return run_load(&load, err);
+}
+
+int snapshot_plan(struct http *http, struct gcs *gcs, const struct snapshot_options *options,
+                  struct strv *lines, struct err *err)
+{
+    struct snapshot_result result = {0};
+    CLEANUP(load_clear)
+    struct load load = {
+        .http = http, .gcs = gcs, .run = http_run(http), .options = options, .result = &result};
+    if (look(&load, err) != 0)
+        return -1;
+    const char *to = place_path(load.place);
+    struct size_text size = size_format(load.object.size);
+    if (load.note)
+        strv_addf(lines, "'%s' is in '%s' already: it would not be downloaded", options->source,
+                  to);
+    else
+        strv_addf(lines, "would download '%s' (generation %" PRId64 ", %s) and %s '%s'",
+                  options->source, load.object.generation, size.text,
+                  place_exists(load.place) ? "replace" : "make", to);
+    if (options->loader == SNAPSHOT_LOADER_NONE)
+        return 0;
+    autofree char *command = options->load->len > 0
+                                 ? strv_join(options->load, " ")
+                                 : xasprintf("pmctl snapshot load %s", options->tag);
+    if (options->if_needed && load.note && note_is_loaded(load.note, options->tag))
+        strv_addf(lines, "snapshot '%s' is loaded already: nothing would be done", options->tag);
+    else
+        strv_addf(lines, "would run '%s' and wait for the cluster", command);
+    return 0;
+}
