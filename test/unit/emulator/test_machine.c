@@ -144,16 +144,24 @@ static int set_up_plain(void **state)
     return 0;
 }
 
+/* What a test is about must be what the kernel gives: with the other kind it has nothing to say. */
 static void boot(const char *script, int ssds)
 {
+    enum confinement wanted = atomic_load(&the.machines->confinement);
     struct err err = ERR_INIT;
     struct machine_spec spec = {.instance_id = "42",
                                 .name = "neco-ops",
                                 .startup_script = script,
                                 .metadata_port = listener_port(the.listener),
                                 .local_ssds = ssds};
-    if (machine_boot(the.machines, &spec, &err) < 0)
-        fail_msg("%s", err_text(&err));
+    if (machine_boot(the.machines, &spec, &err) < 0) {
+        if (strstr(err_text(&err), "neither namespaces nor Landlock") == NULL)
+            fail_msg("%s", err_text(&err));
+        err_clear(&err);
+        skip();
+    }
+    if (wanted == CONFINE_UNKNOWN && atomic_load(&the.machines->confinement) == CONFINE_LANDLOCK)
+        skip();
 }
 
 static int64_t now_ms(void)
@@ -227,7 +235,7 @@ static void test_environment(void **state)
     setenv("SECRET_TOKEN", "of the host", 1);
     char *said = run("#!/bin/bash\nenv; echo root=$(id -u); pwd; hostname; command -v pmctl\n"
                      "cat /sys/class/dmi/id/product_name; ls /proc/self/fd | wc -l\n"
-                     "ls /opt/necoops/bin >/dev/null && echo programs\n",
+                     "ls -d /opt/necoops/bin/ >/dev/null && echo programs\n",
                      0);
     unsetenv("SECRET_TOKEN");
     char *metadata =

@@ -127,9 +127,11 @@ static void handle(void *service, const struct request *request, struct answer *
     machine_handle(((struct emu *)service)->machines, "42", request, answer);
 }
 
+/* A path of the machine's, as seen from outside. */
 static char *inside(const char *path)
 {
-    return xasprintf("%s/machines/42/%s", the.data_dir, path);
+    bool namespaces = atomic_load(&the.machines->confinement) == CONFINE_NAMESPACES;
+    return xasprintf("%s/machines/42/%s/%s", the.data_dir, namespaces ? "disk" : "root", path);
 }
 
 static void write_snapshot(const char *dir, const char *tag)
@@ -170,7 +172,7 @@ static int set_up(void **state)
     assert_int_equal(listener_start(the.server, &spec, &the.listener, &err), 0);
     assert_int_equal(machines_new(&the, &the.machines, &err), 0);
     boot();
-    char *disk = inside("disk/var/scratch/placemat");
+    char *disk = inside("var/scratch/placemat");
     write_snapshot(disk, "init");
     free(disk);
     char *host = xasprintf("127.0.0.1:%u", (unsigned int)listener_port(the.listener));
@@ -352,7 +354,7 @@ static void test_first_state_again(void **state)
     expect_run(0, NULL, "pmctl", "snapshot", "load", "init", NULL);
     char *ca = xstrdup(running->ca_cert_pem);
     /* Another snapshot is put in its place: nothing changes until it is loaded. */
-    char *disk = inside("disk/var/scratch/placemat");
+    char *disk = inside("var/scratch/placemat");
     write_snapshot(disk, "init");
     free(disk);
     assert_string_equal(running->ca_cert_pem, ca);
@@ -378,7 +380,7 @@ static void test_missing_tag_is_not_reported(void **state)
 static void test_wrong_byte_is_no_cluster(void **state)
 {
     (void)state;
-    char *image = inside("disk/var/scratch/placemat/volumes/rack0-cs2/root.img");
+    char *image = inside("var/scratch/placemat/volumes/rack0-cs2/root.img");
     /* In a hole, far from anything that is looked at. */
     change_byte(image, (off_t)IMAGE_BYTES - 5);
     free(image);
@@ -397,7 +399,7 @@ static void test_wrong_byte_is_no_cluster(void **state)
 static void test_missing_image(void **state)
 {
     (void)state;
-    char *image = inside("disk/var/scratch/placemat/volumes/rack0-cs3/root.img");
+    char *image = inside("var/scratch/placemat/volumes/rack0-cs3/root.img");
     assert_int_equal(unlink(image), 0);
     free(image);
     expect_run(0, NULL, "pmctl", "snapshot", "load", "init", NULL);
@@ -409,7 +411,7 @@ static void test_broken_snapshot_file(void **state)
 {
     (void)state;
     struct err err = ERR_INIT;
-    char *path = inside("disk/var/scratch/placemat/snapshots/init.json");
+    char *path = inside("var/scratch/placemat/snapshots/init.json");
     assert_int_equal(fs_write(path, "{\"nodes\":", 9, 0644, &err), 0);
     expect_run(0, NULL, "pmctl", "snapshot", "load", "init", NULL);
     assert_null(running);
@@ -428,7 +430,7 @@ static void test_links_stay_inside(void **state)
     char *outside;
     assert_int_equal(fs_make_temp_dir("/tmp", "outside-", &outside, &err), 0);
     write_snapshot(outside, "init");
-    char *link = inside("disk/var/elsewhere");
+    char *link = inside("var/elsewhere");
     assert_int_equal(symlink(outside, link), 0);
     setenv("PLACEMAT_DATA", "/var/elsewhere", 1);
     expect_run(0, NULL, "pmctl", "snapshot", "load", "init", NULL);
@@ -442,7 +444,7 @@ static void test_links_stay_inside(void **state)
 static void test_another_folder(void **state)
 {
     (void)state;
-    char *disk = inside("disk/home/dc");
+    char *disk = inside("home/dc");
     write_snapshot(disk, "other");
     free(disk);
     setenv("PLACEMAT_DATA", "/home/dc", 1);
