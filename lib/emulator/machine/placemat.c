@@ -110,7 +110,8 @@ static int read_snapshot(struct call *call, const char *name, cJSON **out, struc
     autofree char *path = xasprintf("%s/snapshots/%s", call->dir, name);
     autoclose int fd = open_inside(call, path, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
-        return err_set_errno(err, ERR_NOT_FOUND, errno, "'%s' cannot be opened", path);
+        return err_set_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_FAILED, errno,
+                             "'%s' cannot be opened", path);
     autobuf struct buf text = BUF_INIT(SNAPSHOT_CAP);
     char block[8192];
     for (ssize_t n; (n = read(fd, block, sizeof block)) != 0;) {

@@ -25,6 +25,7 @@ struct emu {
 };
 
 static struct emu the;
+static char self[4096]; /* this program */
 static pthread_mutex_t serial_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct buf serial[SERIAL_PORTS];
 
@@ -113,7 +114,7 @@ static int set_up(void **state)
     for (int i = 0; i < SERIAL_PORTS; i++)
         buf_init(&serial[i], BUF_MEDIUM);
     the.config.run_startup_scripts = true;
-    the.config.program = "/proc/self/exe";
+    the.config.program = self;
     the.config.log = log_new(stderr, "test", LOG_TEXT, LOG_WARNING);
     assert_int_equal(fs_make_temp_dir("/tmp", "machine-", &the.data_dir, &err), 0);
     assert_int_equal(server_new(&config, &the.server, &err), 0);
@@ -530,6 +531,8 @@ int main(int argc, char **argv)
 {
     if (placemat_is_command(argv[0]))
         return placemat_command_main(argc, argv);
+    if (realpath(argv[0], self) == NULL)
+        return 2;
     const struct CMUnitTest tests[] = {
 #define TEST(name)  cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define PLAIN(name) cmocka_unit_test_setup_teardown(name, set_up_plain, tear_down)

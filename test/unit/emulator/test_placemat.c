@@ -30,6 +30,7 @@ struct cluster {
 };
 
 static struct emu the;
+static char self[4096]; /* this program */
 static pthread_mutex_t serial_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct buf serial;
 static struct cluster *running; /* the one cluster there may be */
@@ -166,7 +167,7 @@ static int set_up(void **state)
     started = stopped = 0;
     buf_init(&serial, BUF_MEDIUM);
     the.config.run_startup_scripts = true;
-    the.config.program = "/proc/self/exe";
+    the.config.program = self;
     assert_int_equal(fs_make_temp_dir("/tmp", "placemat-", &the.data_dir, &err), 0);
     assert_int_equal(server_new(&config, &the.server, &err), 0);
     assert_int_equal(listener_start(the.server, &spec, &the.listener, &err), 0);
@@ -210,7 +211,7 @@ static int run(char **said, const char *tool, ...)
     if (pid == 0) {
         dup2(out[1], 1);
         dup2(out[1], 2);
-        execv("/proc/self/exe", argv);
+        execv(self, argv);
         _exit(127);
     }
     close(out[1]);
@@ -548,6 +549,8 @@ int main(int argc, char **argv)
 {
     if (placemat_is_command(argv[0]))
         return placemat_command_main(argc, argv);
+    if (realpath(argv[0], self) == NULL)
+        return 2;
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         cmocka_unit_test(test_snapshot_files),
