@@ -19,6 +19,7 @@ static int pass_on(struct reader *in, struct queue *out, struct err *err)
         struct span span = in->span;
         in->span = (struct span){0};
         in->total += span.len;
+        /* One that is not taken is not given back either: others before it may still be read. */
         if (!queue_put(out, span))
             return decode_stopped(err);
     }

@@ -11,8 +11,6 @@ static int broken(lzma_ret code, struct err *err)
         return err_set(err, ERR_FAILED,
                        "xz stream wants more than 160 MiB of memory, pack it with "
                        "a preset up to -9");
-    case LZMA_FORMAT_ERROR:
-        return err_set(err, ERR_FAILED, "garbage after the end of the xz stream");
     case LZMA_BUF_ERROR:
         return err_set(err, ERR_FAILED, "xz stream is truncated");
     case LZMA_OPTIONS_ERROR:
@@ -20,7 +18,7 @@ static int broken(lzma_ret code, struct err *err)
     case LZMA_MEM_ERROR:
         return err_set(err, ERR_FAILED, "out of memory");
     default:
-        return err_set(err, ERR_FAILED, "xz stream is corrupt");
+        return err_set(err, ERR_FAILED, "xz stream is corrupt or followed by garbage");
     }
 }
 

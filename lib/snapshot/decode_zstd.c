@@ -62,6 +62,8 @@ static int fit_ring(struct zstd *z, const ZSTD_frameHeader *header)
     size_t needed = (size_t)header->windowSize + 2 * (z->block_max + OVERRUN) + AHEAD_BYTES;
     if (z->ring && ring_size(z->ring) >= needed)
         return 0;
+    if (z->ring && !ring_publish(z->ring))
+        return decode_stopped(z->err);
     ring_retire(z->ring);
     z->ring = ring_new(needed, z->out);
     if (!z->ring)

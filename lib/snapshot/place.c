@@ -75,7 +75,7 @@ static int resolve(const char *to, char **parent, char **name, struct err *err)
     char *slash = strrchr(plain, '/');
     const char *last = slash ? slash + 1 : plain;
     if (*last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
-        return err_set(err, ERR_USAGE, "cannot load into '%s': name a folder of its own", to);
+        return err_set(err, ERR_USAGE, "a folder of its own must be named");
     autofree char *dir = !slash           ? xstrdup(".")
                          : slash == plain ? xstrdup("/")
                                           : xstrndup(plain, (size_t)(slash - plain));

@@ -74,8 +74,6 @@ bool queue_put(struct queue *queue, struct span span)
         pthread_cond_signal(&queue->filled);
     }
     pthread_mutex_unlock(&queue->lock);
-    if (!put)
-        span_release(&span);
     return put;
 }
 

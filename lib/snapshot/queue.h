@@ -32,7 +32,7 @@ struct queue; /* opaque */
 struct queue *queue_new(size_t capacity);
 void queue_free(struct queue *queue); /* releases what was never got */
 
-/* Blocks while the queue is full. False when it was aborted; the span is released then. */
+/* Blocks while the queue is full. False when it was aborted; the span was not taken then. */
 bool queue_put(struct queue *queue, struct span span);
 enum queue_state { QUEUE_SPAN, QUEUE_ENDED, QUEUE_ABORTED };
 /* Blocks while the queue is empty and neither ended nor aborted. */

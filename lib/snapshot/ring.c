@@ -92,8 +92,11 @@ bool ring_publish(struct ring *ring)
         .cookie = ring->head,
     };
     ring->published = ring->head;
-    ring->last = ring->head;
-    return queue_put(ring->queue, span);
+    /* A span that was not taken is released by nobody. */
+    if (!queue_put(ring->queue, span))
+        return false;
+    ring->last = ring->published;
+    return true;
 }
 
 bool ring_drain(struct ring *ring)
