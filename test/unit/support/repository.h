@@ -61,7 +61,8 @@ static void repository_make(struct repository *repository)
 }
 
 /* Commits everything; `id` gets the 40 digits. */
-static void repository_commit(const struct repository *repository, const char *message, char id[41])
+__attribute__((unused)) static void repository_commit(const struct repository *repository,
+                                                      const char *message, char id[41])
 {
     char path[96];
     FILE *file;
