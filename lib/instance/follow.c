@@ -6,6 +6,7 @@
 #include "necoops/instance/find.h"
 
 #define POLL_MS         1000
+#define POLL_FIRST_MS   250  /* doubled until it is POLL_MS: what is nearly ready is not waited for */
 #define LOOK_EVERY      5    /* polls of the console for one look at the instance */
 #define ATTRIBUTE_EVERY 15   /* and for one at its guest attribute, of which 10 a minute are allowed */
 #define CLOCK_SLACK_MS  5000 /* the instance's clock against the cloud's */
@@ -173,6 +174,7 @@ static bool has_ended(struct following *follow)
 
 static int follow_loop(struct following *follow, int64_t deadline, struct err *err)
 {
+    int64_t interval = POLL_FIRST_MS;
     for (int64_t count = 0;; count++) {
         if (poll_once(follow, count, err) < 0) {
             if (err->code != ERR_NOT_FOUND)
@@ -191,8 +193,9 @@ static int follow_loop(struct following *follow, int64_t deadline, struct err *e
                            follow->result->report.message);
         autofree char *missing = xasprintf("the setup of the instance, whose last phase is '%s'",
                                            phase_name(follow->result->report.phase));
-        if (run_sleep(follow->run, POLL_MS, missing, err) < 0)
+        if (run_sleep(follow->run, interval, missing, err) < 0)
             return -1;
+        interval = interval * 2 < POLL_MS ? interval * 2 : POLL_MS;
     }
 }
 
