@@ -14,7 +14,7 @@ struct repository {
 };
 
 /* Runs a shell command in the repository's folder. */
-static void repository_sh(const struct repository *repository, const char *format, ...)
+__attribute__((unused)) static void repository_sh(const struct repository *repository, const char *format, ...)
 {
     va_list args;
 
@@ -35,7 +35,7 @@ static void repository_sh(const struct repository *repository, const char *forma
     free(script);
 }
 
-static void repository_write(const struct repository *repository, const char *path,
+__attribute__((unused)) static void repository_write(const struct repository *repository, const char *path,
                              const char *text)
 {
     struct err err = ERR_INIT;
