@@ -318,6 +318,21 @@ static void test_what_a_remote_has(void **state)
     assert_int_equal(err.code, ERR_NOT_FOUND);
 }
 
+static void test_remotes_are_found_by_url(void **state)
+{
+    struct world *w = *state;
+
+    repository_sh(&w->repository, "git remote add fork https://github.com/me/apps.git && "
+                                  "git remote add up gh:example/apps.git && "
+                                  "git config url.https://github.com/.insteadOf gh:");
+    autofree char *fork = git_remote_for(w->git, "git@github.com:me/apps");
+    autofree char *up = git_remote_for(w->git, "https://github.com/example/apps");
+
+    assert_string_equal(fork, "fork");
+    assert_string_equal(up, "up");
+    assert_null(git_remote_for(w->git, "https://github.com/other/apps"));
+}
+
 static void test_a_remote_that_does_not_answer(void **state)
 {
     struct world *w = *state;
@@ -357,6 +372,7 @@ int main(void)
         TEST(test_export_writes_the_tree_and_refuses_what_leaves_it),
         cmocka_unit_test(test_spellings_of_a_url),
         TEST(test_what_a_remote_has),
+        TEST(test_remotes_are_found_by_url),
         TEST(test_a_remote_that_does_not_answer),
     };
 
