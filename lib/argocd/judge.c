@@ -49,7 +49,8 @@ static bool is_passing(const char *message)
 /* The state in `app` was written after our operation was asked for. */
 static bool is_fresh(const struct argocd_app *app, const struct argocd_wanted *wanted)
 {
-    return !wanted->reconciled_before || strcmp(app->reconciled_at, wanted->reconciled_before) != 0;
+    return !wanted->reconciled_before || wanted->refreshed ||
+           strcmp(app->reconciled_at, wanted->reconciled_before) != 0;
 }
 
 /* A condition that waiting cannot cure. */
@@ -169,6 +170,20 @@ static enum argocd_verdict judge_not_ours(const struct argocd_app *app,
                          app->state_by));
 }
 
+/* Automated sync tries a commit once: when that failed, nothing more will come. */
+static enum argocd_verdict judge_automated(const struct argocd_app *app,
+                                           const struct argocd_wanted *wanted, char **reason)
+{
+    bool failed = is(app->phase, "Failed") || is(app->phase, "Error");
+
+    if (failed && !is(app->sync_status, "Synced") && app->compared_as_spec &&
+        all_at(app, wanted, &app->synced)) {
+        (void)judge_failed(app, wanted, reason);
+        return ARGOCD_DEGRADED;
+    }
+    return ARGOCD_DONE;
+}
+
 /* ARGOCD_DONE: the operation is as wanted, go on. */
 static enum argocd_verdict judge_operation(const struct argocd_app *app,
                                            const struct argocd_wanted *wanted, char **reason)
@@ -185,7 +200,7 @@ static enum argocd_verdict judge_operation(const struct argocd_app *app,
         return say(ARGOCD_PROGRESSING, reason, xstrdup("a sync is about to start"));
     }
     if (!ours && !wanted->was_live) {
-        return ARGOCD_DONE;
+        return judge_automated(app, wanted, reason);
     }
     if (is(app->phase, "Failed") || is(app->phase, "Error")) {
         return judge_failed(app, wanted, reason);
@@ -230,12 +245,12 @@ static enum argocd_verdict judge_sync(const struct argocd_app *app,
     if (final) {
         return say(ARGOCD_FAILED, reason, xasprintf("%s: %s", final->type, final->message));
     }
-    if (!app->compared_as_spec) {
-        return say(ARGOCD_PROGRESSING, reason, xstrdup("not compared with Git yet"));
+    if (!app->compared_as_spec || app->refreshing || (!wanted->token && !is_fresh(app, wanted))) {
+        return say(ARGOCD_STALE, reason, xstrdup("not compared with Git yet"));
     }
     if (!all_at(app, wanted, &app->revisions)) {
         return say(
-            ARGOCD_PROGRESSING, reason,
+            ARGOCD_STALE, reason,
             xasprintf("still at revision '%.12s'", argocd_app_revision(app, wanted->repo_url)));
     }
     if (is(app->sync_status, "Synced") ||
@@ -264,7 +279,7 @@ static enum argocd_verdict judge_health(const struct argocd_app *app, char **rea
     *reason = xasprintf("%s%s%s", app->health[0] ? app->health : "no health yet",
                         resource || app->health_message[0] ? ": " : "",
                         resource ? resource : app->health_message);
-    return is(app->health, "Degraded") ? ARGOCD_DEGRADED : ARGOCD_PROGRESSING;
+    return is(app->health, "Degraded") ? ARGOCD_DEGRADED : ARGOCD_SETTLING;
 }
 
 static bool is_reverted(const struct argocd_app *app, const struct argocd_wanted *wanted)
@@ -297,6 +312,7 @@ const char *argocd_verdict_name(enum argocd_verdict verdict)
 {
     static const char *const names[] = {
         [ARGOCD_PENDING] = "pending",   [ARGOCD_PROGRESSING] = "progressing",
+        [ARGOCD_STALE] = "stale",       [ARGOCD_SETTLING] = "settling",
         [ARGOCD_DONE] = "done",         [ARGOCD_DEGRADED] = "degraded",
         [ARGOCD_FAILED] = "failed",     [ARGOCD_LOST] = "lost",
         [ARGOCD_REVERTED] = "reverted",

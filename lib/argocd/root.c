@@ -44,13 +44,13 @@ static cJSON *child_ops(const struct argocd_app *child, const char *repo_url, co
     return ops;
 }
 
-cJSON *argocd_child_patches(const struct argocd_app *children, size_t len, const char *repo_url,
-                            const char *commit)
+cJSON *argocd_child_patches(const struct argocd_app *const *children, size_t len,
+                            const char *repo_url, const char *commit)
 {
     cJSON *patches = json_array();
 
     for (size_t i = 0; i < len; i++) {
-        autojson cJSON *ops = child_ops(&children[i], repo_url, commit);
+        autojson cJSON *ops = child_ops(children[i], repo_url, commit);
         cJSON *patch, *target;
 
         if (!ops) {
@@ -61,7 +61,7 @@ cJSON *argocd_child_patches(const struct argocd_app *children, size_t len, const
         target = json_set_object(patch, "target");
         json_set_str(target, "group", "argoproj.io");
         json_set_str(target, "kind", "Application");
-        json_set_str(target, "name", children[i].name);
+        json_set_str(target, "name", children[i]->name);
         json_set_str(patch, "patch", text);
         json_push(patches, patch);
     }

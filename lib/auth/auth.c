@@ -35,12 +35,12 @@ static int64_t renewal(const struct run *run, const struct token *token)
 /* It becomes part of a header: nothing in it may end that header. */
 static int check_token(const struct token *token, const char *source, struct err *err)
 {
-    const unsigned char *at = (const unsigned char *)token->value;
+    const char *at = token->value;
 
     while (*at > ' ' && *at < 0x7f)
         at++;
-    if (*at != '\0' || at == (const unsigned char *)token->value)
-        return err_set(err, ERR_DENIED, "the token of the %s is no valid token", source);
+    if (*at != '\0' || at == token->value)
+        return err_set(err, ERR_DENIED, "the %s: that is no valid token", source);
     return 0;
 }
 

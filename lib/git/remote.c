@@ -59,11 +59,12 @@ static void iterator_freep(git_reference_iterator **iterator)
     git_reference_iterator_free(*iterator);
 }
 
-/* A remote-tracking reference of this remote leads to the commit. */
+/* A remote-tracking reference of this remote (NULL: of any) leads to the commit. */
 static bool fetched(struct git *git, const char *remote, const git_oid *commit)
 {
     CLEANUP(iterator_freep) git_reference_iterator *iterator = NULL;
-    autofree char *pattern = xasprintf("refs/remotes/%s/*", remote);
+    autofree char *pattern =
+        remote ? xasprintf("refs/remotes/%s/*", remote) : xstrdup("refs/remotes/*");
     git_reference *reference;
     bool found = false;
 
@@ -85,18 +86,17 @@ static int ls_remote(const struct run *run, const struct git *git, const char *u
                      const char *pattern, int64_t timeout_ms, struct buf *out, struct err *err)
 {
     /* an end of options, so that no URL is read as one; never a question */
-    const char *const argv[] = {"env",
-                                "GIT_TERMINAL_PROMPT=0",
-                                "GIT_SSH_COMMAND=ssh -oBatchMode=yes",
-                                "git",
-                                "ls-remote",
-                                "--quiet",
-                                "--",
-                                url,
-                                pattern,
-                                NULL};
+    autostrv struct strv environ = STRV_INIT;
+    const char *const argv[] = {"git", "ls-remote", "--quiet", "--", url, pattern, NULL};
+
+    strv_add(&environ, "GIT_TERMINAL_PROMPT=0");
+    strv_add(&environ, "GIT_SSH_COMMAND=ssh -oBatchMode=yes");
+    for (const char *const *e = run->environ; e && *e; e++) {
+        strv_add(&environ, *e);
+    }
     struct proc_spec spec = {
         .argv = argv,
+        .environ = (const char *const *)environ.items,
         .dir = git ? (git->workdir ? git->workdir : git_repository_path(git->repo)) : NULL,
         .timeout_ms = timeout_ms,
     };
@@ -140,6 +140,10 @@ int git_remote_has(const struct run *run, struct git *git, const char *url, cons
         return err_set(err, ERR_USAGE, "'%s' is no commit id of 40 hex digits", commit);
     }
     *why = NULL;
+    if (!remote && fetched(git, NULL, &id)) {
+        *presence = GIT_PRESENT;
+        return 0;
+    }
     if (!remote) {
         *presence = GIT_UNKNOWN;
         *why = xasprintf("no remote of this repository is '%s'", url);

@@ -9,9 +9,9 @@
 #include "necoops/instance/delete.h"
 #include "necoops/instance/find.h"
 
-#define MAX_MADE      3  /* instances made by one run: a Spot instance may be taken away in between */
-#define LINES_SHOWN   20 /* of the console, when the setup failed */
-#define DUPLICATE_MS  500
+#define MAX_MADE       3 /* instances made by one run: a Spot instance may be taken away in between */
+#define LINES_SHOWN    20             /* of the console, when the setup failed */
+#define CONTEST_MS     500            /* between looks at what other runs are doing */
 #define START_SLACK_MS INT64_C(60000) /* a setup so long over its time is not waited for */
 
 struct creation {
@@ -19,8 +19,8 @@ struct creation {
     struct gce *gce;
     const struct instance_spec *spec;
     const struct create_options *options;
-    char *image;     /* once it was looked up */
-    char *own_id;    /* the instance that this run made, or NULL */
+    char *image;  /* once it was looked up */
+    char *own_id; /* the instance that this run made, or NULL */
     int made;
     char *joined_id; /* the one whose setup was waited for */
     bool vanished;   /* one that was already running, and nobody made it a Spot instance */
@@ -139,7 +139,7 @@ static int make_one(struct creation *creation, struct err *err)
             return -1;
         log_debug(creation->run->log, "another run was faster: %s", err_text(err));
         err_clear(err);
-        return 0;
+        return run_sleep(creation->run, CONTEST_MS, "the instance that another run makes", err);
     }
     creation->made++;
     return 0;
@@ -178,8 +178,7 @@ static int follow(struct creation *creation, const cJSON *instance, struct follo
     bool own = creation->own_id && strcmp(instance_id(instance), creation->own_id) == 0;
     progress_phase(creation->run->progress, own ? "boot" : "join", "waiting for %s in %s",
                    creation->spec->name, instance_zone(instance));
-    int followed =
-        follow_setup(creation->run, creation->gce, instance, deadline, result, err);
+    int followed = follow_setup(creation->run, creation->gce, instance, deadline, result, err);
     if (result->running_at)
         creation->running = result->running_at;
     if (!own) {
@@ -200,6 +199,22 @@ static int follow(struct creation *creation, const cJSON *instance, struct follo
             result->report.message);
     end_failed(creation, instance, result);
     return -1;
+}
+
+/* Is this one still the only, or the oldest? A run that made one first waits for insertions that
+ * began before this look: whoever inserts later sees ours, so of any two makers at least one sees
+ * both. */
+static int look_again(struct creation *creation, const cJSON *instance, bool *settled,
+                      struct err *err)
+{
+    autoinstances struct instance_list list = {.items = NULL};
+    bool waited = false;
+    if ((creation->own_id && await_running_insert(creation, &waited, err) < 0) ||
+        instance_find(creation->gce, creation->spec->name, &creation->spec->zones, &list, err) < 0)
+        return -1;
+    *settled =
+        !waited && list.len > 0 && strcmp(instance_id(list.items[0]), instance_id(instance)) == 0;
+    return 0;
 }
 
 /* Waits for its setup. `done` when it is ready; otherwise what is there has changed. */
@@ -224,7 +239,7 @@ static int yield_to(struct creation *creation, const cJSON *older, const struct 
                     struct err *err)
 {
     if (strcmp(instance_status(older), "RUNNING") != 0)
-        return run_sleep(creation->run, DUPLICATE_MS, "the older of two instances", err);
+        return run_sleep(creation->run, CONTEST_MS, "the older of two instances", err);
     for (size_t i = 1; i < list->len; i++) {
         if (strcmp(instance_id(list->items[i]), creation->own_id) != 0)
             continue;
@@ -250,7 +265,8 @@ static int remake(struct creation *creation, const cJSON *instance, const char *
                   struct err *err)
 {
     if (creation->options->recreate == RECREATE_NEVER)
-        return err_set(err, ERR_FAILED, "'%s' in %s %s, and --recreate never forbids to make it anew",
+        return err_set(err, ERR_FAILED,
+                       "'%s' in %s %s, and --recreate never forbids to make it anew",
                        creation->spec->name, instance_zone(instance), why);
     log_info(creation->run->log, "%s in %s %s: making it anew", creation->spec->name,
              instance_zone(instance), why);
@@ -266,9 +282,8 @@ static int plan(struct creation *creation, const cJSON *instance, const char *wh
         return 0; /* nothing would be made: only waited for */
     if (ladder_image(creation->gce, creation->spec->conf, &creation->image, err) < 0)
         return -1;
-    out->instance =
-        instance_spec_body(creation->spec, creation->spec->zones.items[0],
-                           creation->spec->machine_types.items[0], creation->image);
+    out->instance = instance_spec_body(creation->spec, creation->spec->zones.items[0],
+                                       creation->spec->machine_types.items[0], creation->image);
     return 0;
 }
 
@@ -310,6 +325,9 @@ static int step(struct creation *creation, struct create_result *out, bool *done
     *done = verdict == VERDICT_READY;
     if (verdict == VERDICT_WAIT && await_setup(creation, instance, done, err) < 0)
         return -1;
+    bool contested = creation->own_id || verdict == VERDICT_WAIT;
+    if (*done && contested && look_again(creation, instance, done, err) < 0)
+        return -1;
     return *done ? end_ready(creation, instance, out) : 0;
 }
 
@@ -317,8 +335,8 @@ int instance_create(const struct run *run, struct gce *gce, const struct instanc
                     const struct create_options *options, struct create_result *out,
                     struct err *err)
 {
-    struct creation creation = {.run = run, .gce = gce, .spec = spec, .options = options,
-                                .started = run_mono_ms(run)};
+    struct creation creation = {
+        .run = run, .gce = gce, .spec = spec, .options = options, .started = run_mono_ms(run)};
     struct create_result result = {.instance = NULL};
     bool done = false;
     int stepped = 0;

@@ -6,6 +6,7 @@
 #include "necoops/instance/find.h"
 
 #define POLL_MS         1000
+#define POLL_FIRST_MS   250  /* doubled until it is POLL_MS: what is nearly ready is not waited for */
 #define LOOK_EVERY      5    /* polls of the console for one look at the instance */
 #define ATTRIBUTE_EVERY 15   /* and for one at its guest attribute, of which 10 a minute are allowed */
 #define CLOCK_SLACK_MS  5000 /* the instance's clock against the cloud's */
@@ -52,7 +53,8 @@ int follow_phase(struct gce *gce, const cJSON *instance, struct phase_report *ou
             return -1;
         err_clear(err);
     } else if (phase_parse(json, &report, err) < 0) {
-        return -1;
+        err_clear(err); /* anything on the instance can write there */
+        report = (struct phase_report){.phase = PHASE_NONE};
     } else if (is_stale(instance, &report)) {
         report = (struct phase_report){.phase = PHASE_NONE};
     }
@@ -149,8 +151,9 @@ static int poll_once(struct following *follow, int64_t count, struct err *err)
 {
     if ((count % LOOK_EVERY == 0 || !follow->result->running_at) && look(follow, err) < 0)
         return -1;
-    if (count % ATTRIBUTE_EVERY == ATTRIBUTE_EVERY - 1 && follow->result->running_at &&
-        read_attribute(follow, err) < 0)
+    if (!is_running(instance_status(follow->instance)))
+        return 0; /* it has no console now */
+    if (count % ATTRIBUTE_EVERY == ATTRIBUTE_EVERY - 1 && read_attribute(follow, err) < 0)
         return -1;
     return read_console(follow, err);
 }
@@ -171,6 +174,7 @@ static bool has_ended(struct following *follow)
 
 static int follow_loop(struct following *follow, int64_t deadline, struct err *err)
 {
+    int64_t interval = POLL_FIRST_MS;
     for (int64_t count = 0;; count++) {
         if (poll_once(follow, count, err) < 0) {
             if (err->code != ERR_NOT_FOUND)
@@ -189,8 +193,9 @@ static int follow_loop(struct following *follow, int64_t deadline, struct err *e
                            follow->result->report.message);
         autofree char *missing = xasprintf("the setup of the instance, whose last phase is '%s'",
                                            phase_name(follow->result->report.phase));
-        if (run_sleep(follow->run, POLL_MS, missing, err) < 0)
+        if (run_sleep(follow->run, interval, missing, err) < 0)
             return -1;
+        interval = interval * 2 < POLL_MS ? interval * 2 : POLL_MS;
     }
 }
 

@@ -317,7 +317,7 @@ int kubeconfig_parse(const char *text, size_t len, const char *name, const char 
     return finish(&files, context, out, err);
 }
 
-static int from_pod(const struct run *run, struct kubeconfig *out, struct err *err)
+int kubeconfig_in_cluster(const struct run *run, struct kubeconfig *out, struct err *err)
 {
     const char *host = run_env(run, "KUBERNETES_SERVICE_HOST");
     const char *port = run_env(run, "KUBERNETES_SERVICE_PORT");
@@ -362,7 +362,7 @@ int kubeconfig_load(const struct run *run, const char *path, const char *context
         }
     }
     if (files.len == 0) {
-        return from_pod(run, out, err);
+        return kubeconfig_in_cluster(run, out, err);
     }
     return finish(&files, context, out, err);
 }

@@ -2,9 +2,11 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -55,7 +57,7 @@ class Emulator:
         self.log_file = folder / "requests.jsonl"
         self.credentials = folder / "credentials.json"
         argv = [BIN / "necoops-emulator", "--request-log", self.log_file,
-                "--credentials", self.credentials, "--data", folder / "data", "--quiet", *options]
+                "--credentials", self.credentials, "--data", folder / "data", *options]
         if seed is not None:
             (folder / "seed.json").write_text(json.dumps(seed))
             argv += ["--seed", folder / "seed.json"]
@@ -87,6 +89,10 @@ class Emulator:
         process = self.popen(*argv, cwd=cwd, env=env)
         return finish(process, timeout)
 
+    def start(self, *argv, **kwargs):
+        """Starts a program whose messages can be waited for while it runs."""
+        return Background(self, argv, **kwargs)
+
     def log(self):
         """The requests so far."""
         lines = self.log_file.read_text().splitlines() if self.log_file.exists() else []
@@ -96,6 +102,52 @@ class Emulator:
         """Requests of this method whose path holds the text."""
         return [e for e in self.log()
                 if (method is None or e["method"] == method) and contains in e["path"]]
+
+    def metadata_url(self, name="neco-ops"):
+        """The metadata server of the newest running instance of that name."""
+        def look():
+            text = (self.folder / "emulator.err").read_text()
+            return re.findall(rf"metadata {name}: serves on (127\.0\.0\.1:\d+)", text)
+        return f"http://{wait_for(look)[-1]}/computeMetadata/v1"
+
+    def report_phase(self, phase, message="", name="neco-ops"):
+        """What the instance itself would write."""
+        value = {"phase": phase, "message": message, "bootId": "b",
+                 "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        self.write_attribute("necoops/phase", json.dumps(value), name)
+
+    def write_attribute(self, path, value, name="neco-ops"):
+        """A guest attribute, from inside the instance."""
+        request = urllib.request.Request(
+            f"{self.metadata_url(name)}/instance/guest-attributes/{path}", method="PUT",
+            data=value.encode(), headers={"Metadata-Flavor": "Google"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 200
+
+    def zone_url(self, zone, path):
+        """A path of the API below a zone of the project."""
+        return f"/compute/v1/projects/neco-test/zones/{zone}/{path}"
+
+    def set_metadata(self, instance, **items):
+        """Adds to an instance's metadata, as the documentation of setMetadata says."""
+        zone, name = instance["zone"].rpartition("/")[2], instance["name"]
+        status, now = self.api("GET", self.zone_url(zone, f"instances/{name}"))
+        assert status == 200, now
+        metadata = now["metadata"]
+        metadata["items"] = [i for i in metadata.get("items", []) if i["key"] not in items]
+        metadata["items"] += [{"key": k, "value": v} for k, v in items.items()]
+        self.finish_operation(
+            zone, self.api("POST", self.zone_url(zone, f"instances/{name}/setMetadata"), metadata))
+
+    def finish_operation(self, zone, answer):
+        """Waits until the operation that was answered is done; it must have succeeded."""
+        status, operation = answer
+        assert status == 200, operation
+        while operation["status"] != "DONE":
+            status, operation = self.api(
+                "POST", self.zone_url(zone, f"operations/{operation['name']}/wait"))
+            assert status == 200, operation
+        assert "error" not in operation, operation
 
     def token(self):
         """An access token, fetched as the service's documentation says."""
@@ -155,6 +207,52 @@ def run_program(*argv, cwd, env=None, timeout=60):
     return finish(start_program(argv, cwd, env or {}), timeout)
 
 
+def wait_for(condition, timeout=30, what="what was waited for"):
+    """Looks until the condition holds; its value."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"{what} did not come within {timeout} s"
+        time.sleep(0.01)
+
+
+class Background:
+    """A program that runs beside the test."""
+
+    count = 0
+
+    def __init__(self, emulator, argv, **kwargs):
+        Background.count += 1
+        self.out = emulator.folder / f"run-{Background.count}.out"
+        self.err = emulator.folder / f"run-{Background.count}.err"
+        with open(self.out, "w") as out, open(self.err, "w") as err:
+            self.process = emulator.popen(*argv, stdout=out, stderr=err, **kwargs)
+
+    def wait_for(self, text, timeout=30):
+        """Waits until it has said so on standard error."""
+        wait_for(lambda: text in self.err.read_text() or self.process.poll() is not None, timeout,
+                 f"'{text}' of {self.process.args}")
+        assert text in self.err.read_text(), self.end()
+
+    def end(self, timeout=60):
+        """Waits for its end."""
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            status = f"still running after {timeout} s"
+        out, err = self.out.read_text(), self.err.read_text()
+        assert not isinstance(status, str), (self.process.args, status, out, err)
+        return Result(self.process.args, status, out, err)
+
+    def signal(self, number):
+        """Sends a signal."""
+        self.process.send_signal(number)
+
+
 def finish(process, timeout=120):
     """Waits for a started program."""
     try:
@@ -169,7 +267,6 @@ def finish(process, timeout=120):
 def fetch_token(emulator):
     """The JWT bearer grant (RFC 7523) with openssl, as the service's documentation describes it."""
     import base64
-    import time
     import urllib.parse
 
     key = json.loads(emulator.credentials.read_text())
@@ -201,6 +298,11 @@ instance:
   image: {project: neco-test, family: vmx-enabled}
   nestedVirtualization: true
 """
+
+
+# Where time is not the subject.
+QUICK = ("operation-pending=10ms", "operation-running=20ms", "boot=10ms",
+         "guest-attributes-window=20ms")
 
 
 @pytest.fixture

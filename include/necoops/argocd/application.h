@@ -110,12 +110,17 @@ struct argocd_wanted {
     bool token_seen;      /* a state with our token was seen before */
     bool was_live;        /* ask for an operation's result too, though there is no token */
     bool root_apart;      /* Applications out of sync below it do not count */
-    const char *reconciled_before; /* reconciledAt when the operation was asked for, or NULL */
+    /* reconciledAt when something was asked for, or NULL: a state that still has it may be stale,
+     * unless a refresh of ours was seen to come and go (the time has a resolution of a second) */
+    const char *reconciled_before;
+    bool refreshed;
 };
 
 enum argocd_verdict {
     ARGOCD_PENDING,     /* our operation was not taken up yet */
     ARGOCD_PROGRESSING, /* on its way */
+    ARGOCD_STALE,       /* what is shown is not about the commit yet: a comparison is due */
+    ARGOCD_SETTLING,    /* synced, and not healthy yet */
     ARGOCD_DONE,        /* live and healthy; hold it for the stability window */
     ARGOCD_DEGRADED,    /* synced, and unhealthy: failed, unless a rollout still cures it */
     ARGOCD_FAILED,      /* final */

@@ -24,8 +24,8 @@ struct argocd_root {
 /* kustomize patches that set the revision of each child's sources of this repository to the commit
  * and take its automated sync away. `children`: parsed from what the commit renders. Children
  * without a source of this repository stay as they are. */
-cJSON *argocd_child_patches(const struct argocd_app *children, size_t len, const char *repo_url,
-                            const char *commit);
+cJSON *argocd_child_patches(const struct argocd_app *const *children, size_t len,
+                            const char *repo_url, const char *commit);
 
 /* The object to create; `operation` (taken) may be NULL. */
 cJSON *argocd_root_object(const struct argocd_root *root, cJSON *operation);

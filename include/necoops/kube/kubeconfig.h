@@ -52,6 +52,9 @@ int kubeconfig_load(const struct run *run, const char *path, const char *context
 /* The same from a text; relative paths in it are relative to `dir`. `name` stands in errors. */
 int kubeconfig_parse(const char *text, size_t len, const char *name, const char *dir,
                      const char *context, struct kubeconfig *out, struct err *err) MUST_CHECK;
+/* The pod's service account only. */
+int kubeconfig_in_cluster(const struct run *run, struct kubeconfig *out,
+                          struct err *err) MUST_CHECK;
 void kubeconfig_clear(struct kubeconfig *config);
 #define autokubeconfig CLEANUP(kubeconfig_clear)
 

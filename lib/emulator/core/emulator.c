@@ -314,7 +314,14 @@ static int make_parts(struct emu *emu, struct err *err)
     emu->credentials = emu->config.credentials != NULL
                            ? xstrdup(emu->config.credentials)
                            : path_join(emu->data_dir, "credentials.json");
-    return oauth_write_key(emu->oauth, emu->credentials, err);
+    if (oauth_write_key(emu->oauth, emu->credentials, err) < 0)
+        return -1;
+    char *real = realpath(emu->credentials, NULL);
+    if (real != NULL) {
+        free(emu->credentials);
+        emu->credentials = real;
+    }
+    return 0;
 }
 
 static int seed_parts(struct emu *emu, struct err *err)

@@ -236,7 +236,8 @@ static void server_add(struct server *server, struct step step)
 }
 
 /* The value of a header of the n-th request, or NULL; static space. */
-static const char *server_header(const struct server *server, int n, const char *name)
+__attribute__((unused)) static const char *server_header(const struct server *server, int n,
+                                                         const char *name)
 {
     static char value[4096];
     char pattern[128];
@@ -254,7 +255,7 @@ static const char *server_header(const struct server *server, int n, const char 
 }
 
 /* Method and target of the n-th request; static space. */
-static const char *server_line(const struct server *server, int n)
+__attribute__((unused)) static const char *server_line(const struct server *server, int n)
 {
     static char line[4096];
     const char *text = n < server->seen_len ? server->seen[n].text : "(none)";

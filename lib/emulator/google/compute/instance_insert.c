@@ -305,8 +305,8 @@ static void seed_one(struct compute *compute, struct spec *spec, const cJSON *ro
     struct instance *instance = instance_make(compute, project, zone, name);
     autoerr struct err err = ERR_INIT;
     const char *created = json_str(row, "creationTimestamp");
-    if (created != NULL)
-        (void)time_parse_rfc3339(created, &instance->created, &err);
+    if (created != NULL && time_parse_rfc3339(created, &instance->created, &err) < 0)
+        instance->created = wall_now();
     instance->spec = spec;
     spec->refs++;
     bool stopped = strcmp(json_str_or(row, "status", "RUNNING"), "TERMINATED") == 0;

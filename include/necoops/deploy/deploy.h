@@ -1,0 +1,82 @@
+/* Deploying a commit through Argo CD: which commit and apps, the check before anything is touched,
+ * the cluster, the changes, the wait for the truth, and why not.
+ */
+#ifndef NECOOPS_DEPLOY_DEPLOY_H
+#define NECOOPS_DEPLOY_DEPLOY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "necoops/argocd/application.h"
+#include "necoops/base/err.h"
+#include "necoops/base/json.h"
+#include "necoops/base/run.h"
+#include "necoops/base/strv.h"
+#include "necoops/conf/conf.h"
+
+enum deploy_in_progress { DEPLOY_WAIT, DEPLOY_SUPERSEDE, DEPLOY_TERMINATE };
+
+struct deploy_options {
+    const char *cluster;       /* key of `clusters`; NULL: the instance's */
+    const char *revision;      /* NULL: what CI says, else HEAD */
+    struct strv apps;          /* names with * and ?, or KEY=VALUE labels; empty: all */
+    const char *changed_since; /* only apps that the changes since this revision reach; or NULL */
+    int64_t stable_ms;         /* -1: as configured */
+    bool check_only;
+    bool no_check; /* Argo CD is to judge the manifests */
+    bool dry_run;
+    bool prune;
+    bool skip_without_cluster; /* no cluster: nothing to do, instead of ERR_NO_CLUSTER */
+    enum deploy_in_progress in_progress;
+    const char *junit;  /* file, or NULL */
+    const char *events; /* file, or NULL */
+};
+
+/* One thing behind a failure. */
+struct deploy_cause {
+    char *text;   /* "Pod x/y: ImagePullBackOff: …"; may have several lines (a log) */
+    char *file;   /* manifest to look at, or NULL */
+    int line;     /* 0: unknown */
+    bool changed; /* this commit changed that line */
+};
+
+struct deploy_app {
+    char *name;
+    char *revision; /* what it runs by Argo CD, 40 digits, or "" */
+    char *sync, *health;
+    enum argocd_verdict verdict;
+    bool untouched; /* was live already, or is not ours to sync */
+    bool started;   /* false: its turn did not come */
+    char *message;  /* one line; "" when live */
+    int64_t ms;     /* from our change to live, or so far */
+    struct deploy_cause *causes;
+    size_t causes_len;
+};
+
+struct deploy_result {
+    char *cluster, *server, *repo_url, *root, *path;
+    char *revision;  /* the commit, or "" when it is not known */
+    char *argocd;    /* its image, or "" */
+    bool no_cluster; /* skipped for want of one */
+    bool dry_run, check_only;
+    int64_t started_ms, ms;  /* wall clock; duration */
+    struct deploy_app *apps; /* the root first, then in order of sync */
+    size_t len;
+    struct strv notes; /* warnings worth keeping */
+};
+
+/* `result` is filled as far as it went, whatever is returned; the caller clears it. Reports are
+ * written in here, on every way out. Errors: ERR_USAGE (configuration, faults in manifests),
+ * ERR_NO_CLUSTER, ERR_DENIED, ERR_UNREACHABLE, ERR_FAILED (an app is not healthy), ERR_TIMEOUT with
+ * what was missing, ERR_INTERRUPTED, ERR_TERMINATED. */
+int deploy_run(const struct run *run, const struct conf *conf, const struct deploy_options *options,
+               struct deploy_result *result, struct err *err) MUST_CHECK;
+void deploy_result_clear(struct deploy_result *result);
+#define autodeploy CLEANUP(deploy_result_clear)
+
+/* The table of apps, and under it the causes. */
+void deploy_print(const struct deploy_result *result, FILE *stream, bool color);
+/* The same for machines. `err`: how the run ended. Caller deletes. */
+cJSON *deploy_json(const struct deploy_result *result, const struct err *err);
+
+#endif

@@ -1,0 +1,184 @@
+#include "internal.h"
+
+#include <string.h>
+
+#define EXPLAIN_MS 15000
+
+static void describe(struct deploy_result *result, const struct plan *plan)
+{
+    result->cluster = xstrdup(plan->cluster);
+    result->repo_url = xstrdup(plan->repo_url);
+    result->root = xstrdup(plan->root);
+    result->path = xstrdup(plan->path);
+    result->revision = xstrdup(plan->commit ? plan->commit : "");
+}
+
+static void emit_start(struct events *events, const struct deploy_result *result)
+{
+    cJSON *fields = json_object();
+
+    json_set_str(fields, "cluster", result->cluster);
+    json_set_str(fields, "repoURL", result->repo_url);
+    json_set_str(fields, "revision", result->revision);
+    json_set_str(fields, "path", result->path);
+    events_emit(events, "start", fields);
+}
+
+static void emit_end(struct events *events, const struct deploy_result *result,
+                     const struct err *how)
+{
+    events_emit(events, "end", deploy_json(result, how));
+}
+
+static int find_argocd(const struct plan *plan, struct kube *kube, struct argocd_install *install,
+                       struct deploy_result *result, struct err *err)
+{
+    if (argocd_install_find(kube, plan->space, install, err) != 0) {
+        return -1;
+    }
+    if (!install->present) {
+        return err_set(err, ERR_FAILED,
+                       "Argo CD is not in cluster '%s' ('%s'): it serves no Applications; install "
+                       "Argo CD there first",
+                       plan->cluster, kube_server(kube));
+    }
+    result->argocd = xstrdup(install->image ? install->image : "");
+    return 0;
+}
+
+/* The commit that only Argo CD could tell: its manifests are wanted for the explanation. */
+static void render_learnt(struct plan *plan)
+{
+    autoerr struct err ignored = ERR_INIT;
+
+    if (!plan->manifests && plan->commit && plan_render(plan, &ignored) != 0) {
+        log_debug(plan->run->log, "%s", err_text(&ignored));
+    }
+}
+
+/* `run` is the one that `kube` works in. */
+static int bring_about(struct plan *plan, struct run *run, struct kube *kube,
+                       const struct argocd_install *install, struct events *events,
+                       struct deploy_result *result, struct err *err)
+{
+    autoengine struct engine engine;
+    int rc;
+
+    engine_init(&engine, plan, kube, install, events);
+    if (plan->options->dry_run) {
+        return engine_dry_run(&engine, result, err);
+    }
+    rc = engine_run(&engine, err);
+    if (plan->commit && !result->revision[0]) { /* Argo CD told the head of the branch */
+        free(result->revision);
+        result->revision = xstrdup(plan->commit);
+    }
+    result_take(result, &engine);
+    if (rc != 0 && err->code != ERR_INTERRUPTED && err->code != ERR_TERMINATED) {
+        *run = run_for_cleanup(run, EXPLAIN_MS); /* the time may be used up */
+        render_learnt(plan);
+        explain_failures(&engine, result);
+    }
+    return rc;
+}
+
+static int deploy_to(struct plan *plan, struct events *events, struct deploy_result *result,
+                     struct err *err)
+{
+    autohttp struct http *http = NULL;
+    autoreached struct reached reached = {0};
+    CLEANUP(argocd_install_clear) struct argocd_install install = {0};
+    struct run run = *plan->run;
+
+    if (http_new(&run, &http, err) != 0) {
+        return -1;
+    }
+    if (deploy_reach(plan, http, &reached, err) != 0) {
+        result->no_cluster = err->code == ERR_NO_CLUSTER;
+        return -1;
+    }
+    result->server = xstrdup(kube_server(reached.kube));
+    log_info(plan->run->log, "cluster '%s' at '%s' (%s)", plan->cluster, kube_server(reached.kube),
+             kube_source(reached.kube));
+    if (find_argocd(plan, reached.kube, &install, result, err) != 0) {
+        return -1;
+    }
+    return bring_about(plan, &run, reached.kube, &install, events, result, err);
+}
+
+static int work(const struct run *run, const struct conf *conf,
+                const struct deploy_options *options, struct events *events,
+                struct deploy_result *result, struct err *err)
+{
+    autoplan struct plan plan = {0};
+
+    if (plan_make(run, conf, options, &result->notes, &plan, err) != 0) {
+        return -1;
+    }
+    describe(result, &plan);
+    emit_start(events, result);
+    if (plan.commit) {
+        log_info(run->log, "commit %.12s of '%s'%s", plan.commit, plan.repo_url,
+                 plan.follow ? " is the head of its branch" : "");
+    }
+    if (!options->no_check && plan_check(&plan, result, err) != 0) {
+        return -1;
+    }
+    if (options->check_only) {
+        return plan.manifests ? 0
+                              : err_set(err, ERR_USAGE,
+                                        "the commit is not in a repository here, so there is "
+                                        "nothing to check");
+    }
+    return deploy_to(&plan, events, result, err);
+}
+
+/* Reports are written however the work ended; that one cannot be written counts when nothing worse
+ * happened. */
+static int write_reports(const struct deploy_options *options, struct events *events,
+                         const struct deploy_result *result, const struct run *run,
+                         const struct err *how, struct err *err)
+{
+    emit_end(events, result, how);
+    if (!options->junit || result_write_junit(result, options->junit, how, err) == 0) {
+        return 0;
+    }
+    if (how->code != ERR_NONE) {
+        log_warning(run->log, "%s", err_text(err));
+        err_clear(err);
+        return 0;
+    }
+    return -1;
+}
+
+int deploy_run(const struct run *run, const struct conf *conf, const struct deploy_options *options,
+               struct deploy_result *result, struct err *err)
+{
+    struct events *events = NULL;
+    autoerr struct err report = ERR_INIT;
+    int64_t began = run_mono_ms(run);
+    int rc;
+
+    *result = (struct deploy_result){
+        .started_ms = run_wall_ms(run),
+        .dry_run = options->dry_run,
+        .check_only = options->check_only,
+    };
+    if (options->events && events_open(run, options->events, &events, err) != 0) {
+        return -1;
+    }
+    rc = work(run, conf, options, events, result, err);
+    result->ms = run_mono_ms(run) - began;
+    progress_done(run->progress);
+    if (rc != 0 && result->no_cluster && options->skip_without_cluster) {
+        log_info(run->log, "%s; skipped", err_text(err));
+        err_clear(err);
+        rc = 0;
+    }
+    if (write_reports(options, events, result, run, err, &report) != 0) {
+        err_move(err, &report);
+        rc = -1;
+    }
+    events_close(events);
+    return rc;
+}

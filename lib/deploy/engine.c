@@ -1,0 +1,602 @@
+/* The loop: one list and one watch serve all applications; each is moved on when something about it
+ * changed or a time of its own has come. */
+#include "internal.h"
+
+#include <string.h>
+
+#define TICK_MS 1000
+/* After the first final failure, so long the others of the same turn may still end by themselves.
+ */
+#define LINGER_MS   10000
+#define NAMES_SHOWN 3
+
+int64_t engine_now(const struct engine *engine)
+{
+    return run_mono_ms(engine->run);
+}
+
+/* ---- members ---- */
+
+static size_t slot(const struct engine *engine, const char *name, bool *there)
+{
+    size_t low = 0, high = engine->len;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int order = strcmp(engine->members[mid]->app.name, name);
+
+        if (order == 0) {
+            *there = true;
+            return mid;
+        }
+        if (order < 0) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    *there = false;
+    return low;
+}
+
+struct member *engine_find(const struct engine *engine, const char *name)
+{
+    bool there;
+    size_t at = slot(engine, name, &there);
+
+    return there ? engine->members[at] : NULL;
+}
+
+static struct member *obtain(struct engine *engine, const char *name)
+{
+    bool there;
+    size_t at = slot(engine, name, &there);
+    struct member *member;
+
+    if (there) {
+        return engine->members[at];
+    }
+    if (engine->len == engine->size) {
+        engine->size = engine->size ? engine->size * 2 : 64;
+        engine->members = xrealloc(engine->members, engine->size * sizeof(struct member *));
+    }
+    memmove(&engine->members[at + 1], &engine->members[at],
+            (engine->len - at) * sizeof(struct member *));
+    member = xcalloc(1, sizeof(*member));
+    member->engine = engine;
+    member->app.name = xstrdup(name);
+    member->reason = xstrdup("");
+    member->dirty = true;
+    engine->members[at] = member;
+    engine->len++;
+    return member;
+}
+
+void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
+                 const struct argocd_install *install, struct events *events)
+{
+    const struct deploy_options *options = plan->options;
+
+    *engine = (struct engine){
+        .plan = plan,
+        .kube = kube,
+        .run = plan->run,
+        .events = events,
+        .install = install,
+        .grace_ms = conf_duration_ms(plan->conf, "deploy.degradedGrace", 0),
+        .stable_ms = options->stable_ms >= 0 ? options->stable_ms
+                                             : conf_duration_ms(plan->conf, "deploy.stableFor", 0),
+    };
+    engine->root = obtain(engine, plan->root);
+    engine->root->is_root = true;
+    engine->root->selected = true;
+    engine->root->group = INT64_MIN;
+}
+
+void engine_clear(struct engine *engine)
+{
+    kube_watch_free(engine->watch);
+    for (size_t i = 0; i < engine->len; i++) {
+        member_free(engine->members[i]);
+    }
+    free(engine->members);
+    cJSON_Delete(engine->patches);
+    err_clear(&engine->err);
+    *engine = (struct engine){0};
+}
+
+/* ---- what the watch tells ---- */
+
+static void seen(void *arg, const cJSON *object)
+{
+    struct engine *engine = arg;
+    autoerr struct err ignored = ERR_INIT;
+    struct argocd_app app;
+    struct member *member;
+
+    if (argocd_app_parse(object, &app, &ignored) != 0) {
+        return;
+    }
+    member = obtain(engine, app.name);
+    if (!member->present || member->app.children.len != app.children.len) {
+        engine->membership_changed = true;
+    }
+    argocd_app_clear(&member->app);
+    member->app = app;
+    member->present = true;
+    engine->dirty = member->dirty = true;
+}
+
+static void gone(void *arg, const char *space, const char *name)
+{
+    struct engine *engine = arg;
+    struct member *member = engine_find(engine, name);
+
+    (void)space;
+    if (member) {
+        member->present = false;
+        engine->membership_changed = true;
+        engine->dirty = member->dirty = true;
+    }
+}
+
+static void listed(void *arg)
+{
+    struct engine *engine = arg;
+
+    engine->listed = true;
+    engine->dirty = true;
+}
+
+static void watch_failed(void *arg, struct err *err)
+{
+    struct engine *engine = arg;
+
+    err_move(&engine->err, err);
+}
+
+void engine_list(struct engine *engine)
+{
+    struct kube_watch_handler handler = {seen, gone, listed, watch_failed, engine};
+    autofree char *path = xasprintf(ARGOCD_API "/namespaces/%s/applications", engine->plan->space);
+
+    engine->watch =
+        kube_watch_start(engine->kube, path, NULL, "the list of applications", &handler);
+}
+
+/* ---- who belongs to the root ---- */
+
+static bool is_child_of_selected(const struct engine *engine, const bool *inside,
+                                 const struct member *member)
+{
+    bool there;
+    size_t parent;
+
+    if (!member->app.parent) {
+        return false;
+    }
+    parent = slot(engine, member->app.parent, &there);
+    return there && inside[parent] && engine->members[parent] != member;
+}
+
+static bool mark_children(const struct engine *engine, bool *inside, const struct member *parent)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < parent->app.children.len; i++) {
+        bool there;
+        size_t at = slot(engine, parent->app.children.items[i], &there);
+
+        if (there && !inside[at]) {
+            inside[at] = changed = true;
+        }
+    }
+    return changed;
+}
+
+static void find_family(const struct engine *engine, bool *inside)
+{
+    bool changed = true;
+
+    while (changed) {
+        changed = false;
+        for (size_t i = 0; i < engine->len; i++) {
+            const struct member *member = engine->members[i];
+
+            if (!inside[i] && (member->is_root || is_child_of_selected(engine, inside, member))) {
+                inside[i] = changed = true;
+            }
+            if (inside[i]) {
+                changed = mark_children(engine, inside, member) || changed;
+            }
+        }
+    }
+}
+
+/* Late children join; what is gone leaves. */
+static void select_members(struct engine *engine)
+{
+    bool *inside = xcalloc(engine->len, sizeof(*inside));
+
+    find_family(engine, inside);
+    for (size_t i = 0; i < engine->len; i++) {
+        struct member *member = engine->members[i];
+
+        if (member->is_root) {
+            continue;
+        }
+        member->selected = inside[i] && member->present && plan_selects(engine->plan, &member->app);
+        if (member->selected) {
+            member->group = plan_group(engine->plan, &member->app);
+        }
+    }
+    free(inside);
+    engine->membership_changed = false;
+}
+
+/* ---- moving on ---- */
+
+static void emit(struct engine *engine, const struct member *member)
+{
+    cJSON *fields;
+
+    if (!engine->events) {
+        return;
+    }
+    fields = json_object();
+    json_set_str(fields, "app", member->app.name);
+    json_set_str(fields, "state", argocd_verdict_name(member->verdict));
+    json_set_str(fields, "revision",
+                 member->present ? argocd_app_revision(&member->app, engine->plan->repo_url) : "");
+    json_set_str(fields, "sync", member->present ? member->app.sync_status : "");
+    json_set_str(fields, "health", member->present ? member->app.health : "");
+    json_set_str(fields, "reason", member->reason);
+    events_emit(engine->events, "app", fields);
+}
+
+static void step_and_tell(struct engine *engine, struct member *member)
+{
+    enum argocd_verdict before = member->verdict;
+    enum step step = member->step;
+    autofree char *reason = NULL;
+
+    if (!member->dirty && member_due(member, 1) > 0) {
+        return;
+    }
+    reason = xstrdup(member->reason);
+    member->dirty = false;
+    member_step(member);
+    engine->dirty = engine->dirty || member->step != step;
+    if (member->verdict != before || member->step != step || strcmp(reason, member->reason) != 0) {
+        log_debug(engine->run->log, "%s: %s%s%s", member->app.name,
+                  argocd_verdict_name(member->verdict), member->reason[0] ? ": " : "",
+                  member->reason);
+        emit(engine, member);
+    }
+}
+
+static bool any_failed(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->len; i++) {
+        if (engine->members[i]->selected && engine->members[i]->step == STEP_FAILED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The group whose turn it is: the first with one that is not live. */
+static int64_t turn(const struct engine *engine)
+{
+    int64_t group = INT64_MAX;
+
+    for (size_t i = 0; i < engine->len; i++) {
+        const struct member *member = engine->members[i];
+
+        if (member->selected && !member->is_root && member->step != STEP_HELD &&
+            member->group < group) {
+            group = member->group;
+        }
+    }
+    return group;
+}
+
+/* With a branch to watch whose head nobody could tell: what Argo CD found there, freshly. */
+static void learn_head(struct engine *engine)
+{
+    struct plan *plan = engine->plan;
+    const struct member *root = engine->root;
+    const char *revision = argocd_app_revision(&root->app, plan->repo_url);
+
+    struct argocd_wanted wanted = member_wanted(root);
+    bool fresh =
+        wanted.refreshed ||
+        (root->reconciled_before && strcmp(root->reconciled_before, root->app.reconciled_at) != 0);
+
+    if (!plan->follow || plan->commit || root->step != STEP_WAITING || root->app.refreshing ||
+        !git_is_id(revision) || !fresh) {
+        return;
+    }
+    plan->commit = xstrdup(revision);
+}
+
+/* The patches for the root's source, from what the commit renders, else from the children there
+ * are. */
+static cJSON *child_patches(const struct engine *engine)
+{
+    const struct plan *plan = engine->plan;
+    bool kustomized = plan->manifests ? plan->root_set.kustomized
+                                      : engine->root->present &&
+                                            strcmp(engine->root->app.source_type, "Kustomize") == 0;
+    const struct argocd_app **children;
+    size_t len = 0;
+    cJSON *patches;
+
+    if (plan->follow || !engine->install->patches || !kustomized) {
+        return NULL;
+    }
+    children = xcalloc(plan->len + engine->len, sizeof(struct argocd_app *));
+    for (size_t i = 0; i < plan->len; i++) {
+        children[len++] = &plan->apps[i].app;
+    }
+    for (size_t i = 0; i < engine->len && !plan->manifests; i++) {
+        const struct member *member = engine->members[i];
+
+        if (member->app.parent && strcmp(member->app.parent, plan->root) == 0) {
+            children[len++] = &member->app;
+        }
+    }
+    patches = argocd_child_patches(children, len, plan->repo_url, plan->commit);
+    free(children);
+    return patches;
+}
+
+void engine_prepare(struct engine *engine)
+{
+    engine->patches = child_patches(engine);
+    engine->root_apart = !engine->plan->follow && !engine->patches;
+    engine->prepared = true;
+    select_members(engine);
+}
+
+static void step_root(struct engine *engine)
+{
+    struct member *root = engine->root;
+
+    if (root->present) {
+        learn_head(engine);
+    }
+    step_and_tell(engine, root);
+    if (member_is_synced(root)) {
+        engine->root_ready = true;
+    } else if (root->step == STEP_QUEUED || root->step == STEP_ASKING) {
+        engine->root_ready = false;
+    }
+}
+
+static void step_all(struct engine *engine)
+{
+    bool stop;
+    int64_t group;
+
+    if (!engine->listed) {
+        return;
+    }
+    if (!engine->prepared) {
+        engine_prepare(engine);
+    }
+    step_root(engine);
+    if (!engine->root_ready) {
+        return;
+    }
+    if (engine->membership_changed) {
+        select_members(engine);
+    }
+    stop = any_failed(engine);
+    group = engine->plan->follow ? INT64_MAX : turn(engine);
+    for (size_t i = 0; i < engine->len; i++) {
+        struct member *member = engine->members[i];
+        bool waits = member->step == STEP_QUEUED && (stop || member->group > group);
+
+        if (member->selected && !member->is_root && !waits) {
+            step_and_tell(engine, member);
+        }
+    }
+}
+
+/* ---- the end ---- */
+
+static size_t count_selected(const struct engine *engine, enum step step, bool of_step)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < engine->len; i++) {
+        const struct member *member = engine->members[i];
+
+        count += member->selected && !member->is_root && (!of_step || member->step == step);
+    }
+    return count;
+}
+
+static bool all_held(const struct engine *engine)
+{
+    if (!engine->listed || engine->root->step != STEP_HELD || engine->membership_changed) {
+        return false;
+    }
+    for (size_t i = 0; i < engine->len; i++) {
+        if (engine->members[i]->selected && engine->members[i]->step != STEP_HELD) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Nothing that was started is still open. */
+static bool is_settled(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->len; i++) {
+        const struct member *member = engine->members[i];
+
+        if (member->selected && (member->step == STEP_ASKING || member->step == STEP_WAITING)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int first_failure(const struct engine *engine, struct err *err)
+{
+    const struct member *first = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < engine->len; i++) {
+        const struct member *member = engine->members[i];
+
+        if (member->selected && member->step == STEP_FAILED) {
+            first = first && !member->is_root ? first : member;
+            count++;
+        }
+    }
+    autofree char *more = count > 1 ? xasprintf(" (and %zu more)", count - 1) : xstrdup("");
+    return err_set(err, first->failure == ERR_DENIED ? ERR_DENIED : ERR_FAILED,
+                   "application '%s': %s%s", first->app.name, first->reason, more);
+}
+
+/* 1: all is live and was for long enough; 0: go on; -1: failed. */
+static int is_over(struct engine *engine, struct err *err)
+{
+    int64_t now = engine_now(engine);
+
+    if (engine->err.code != ERR_NONE) {
+        err_move(err, &engine->err);
+        return -1;
+    }
+    if (any_failed(engine)) {
+        if (!engine->failed_since) {
+            engine->failed_since = now;
+        }
+        if (engine->root->step == STEP_FAILED || is_settled(engine) ||
+            now - engine->failed_since >= LINGER_MS) {
+            return first_failure(engine, err);
+        }
+        return 0;
+    }
+    if (!all_held(engine)) {
+        engine->held_since = 0;
+        return 0;
+    }
+    if (count_selected(engine, STEP_HELD, false) == 0) {
+        return err_set(err, ERR_USAGE, "no application is selected: '%s' has no children%s",
+                       engine->plan->root,
+                       engine->plan->options->apps.len || engine->plan->options->changed_since
+                           ? " that --apps and --changed-since let in"
+                           : "");
+    }
+    if (!engine->touched) {
+        return 1;
+    }
+    if (!engine->held_since) {
+        engine->held_since = now;
+    }
+    return now - engine->held_since >= engine->stable_ms && !kube_watch_trouble(engine->watch);
+}
+
+/* "monitoring (Progressing: …), ingress and 3 more": what is not live. */
+static char *missing(const struct engine *engine)
+{
+    autobuf struct buf text = BUF_INIT(BUF_SMALL);
+    size_t shown = 0, more = 0;
+
+    for (size_t i = 0; i < engine->len; i++) {
+        const struct member *member = engine->members[i];
+
+        if (!member->selected || member->step == STEP_HELD) {
+            continue;
+        }
+        if (shown == NAMES_SHOWN) {
+            more++;
+            continue;
+        }
+        buf_addf(&text, "%s%s%s%s%s", shown ? ", " : "", member->app.name,
+                 member->reason[0] ? " (" : "", member->reason, member->reason[0] ? ")" : "");
+        shown++;
+    }
+    if (more) {
+        buf_addf(&text, " and %zu more", more);
+    }
+    if (kube_watch_trouble(engine->watch)) {
+        buf_addf(&text, "%s%s", text.len ? "; " : "", kube_watch_trouble(engine->watch));
+    }
+    if (!text.len) {
+        buf_adds(&text,
+                 engine->listed ? "all applications to stay healthy" : "the list of applications");
+    }
+    return buf_steal(&text);
+}
+
+static void show(const struct engine *engine)
+{
+    size_t all = count_selected(engine, STEP_HELD, false);
+    size_t live = count_selected(engine, STEP_HELD, true);
+    autofree char *what = missing(engine);
+
+    progress_update(engine->run->progress, "%zu of %zu applications live; %s%s", live, all,
+                    engine->held_since ? "" : "waiting for ",
+                    engine->held_since ? "holding for the stability window" : what);
+}
+
+static int64_t next_due(const struct engine *engine)
+{
+    int64_t now = engine_now(engine);
+    int64_t wait = kube_watch_due_ms(engine->watch, TICK_MS);
+
+    if (engine->held_since) {
+        int64_t left = engine->held_since + engine->stable_ms - now;
+
+        wait = left < wait ? left : wait;
+    }
+    for (size_t i = 0; i < engine->len; i++) {
+        if (engine->members[i]->selected) {
+            wait = member_due(engine->members[i], wait);
+        }
+    }
+    return wait > 0 ? wait : 0;
+}
+
+static int drive(struct engine *engine, struct err *err)
+{
+    autofree char *what = NULL;
+
+    if (http_drive(kube_http(engine->kube), next_due(engine), -1, "applications", err) == 0) {
+        return 0;
+    }
+    if (err->code == ERR_TIMEOUT) {
+        what = missing(engine);
+        err_set(err, ERR_TIMEOUT, "timed out waiting for %s", what);
+    }
+    return -1;
+}
+
+int engine_run(struct engine *engine, struct err *err)
+{
+    int over;
+
+    progress_phase(engine->run->progress, "sync", "reading the applications");
+    engine_list(engine);
+    for (;;) {
+        engine->dirty = false;
+        kube_watch_tick(engine->watch);
+        step_all(engine);
+        over = is_over(engine, err);
+        if (over != 0) {
+            return over > 0 ? 0 : -1;
+        }
+        if (engine->dirty) {
+            continue; /* a step led to another one */
+        }
+        show(engine);
+        if (drive(engine, err) != 0) {
+            return -1;
+        }
+    }
+}

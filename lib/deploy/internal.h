@@ -1,0 +1,186 @@
+/* What the files of this module share: the plan (what is wanted), and the engine that brings it
+ * about. */
+#ifndef DEPLOY_INTERNAL_H
+#define DEPLOY_INTERNAL_H
+
+#include "necoops/argocd/install.h"
+#include "necoops/argocd/root.h"
+#include "necoops/base/digest.h"
+#include "necoops/deploy/deploy.h"
+#include "necoops/git/git.h"
+#include "necoops/kube/watch.h"
+#include "necoops/manifest/manifest.h"
+#include "necoops/report/events.h"
+
+/* ---- plan.c: what is wanted ---- */
+
+/* An application that the commit renders, and what its folders hold. */
+struct planned_app {
+    struct argocd_app app;
+    struct manifest_set set; /* of its sources of this repository */
+    bool loaded;
+};
+
+struct plan {
+    const struct run *run;
+    const struct conf *conf;
+    const struct deploy_options *options;
+    const char *cluster;
+    const char *repo_url, *root, *path, *space;
+    bool follow;     /* the cluster watches a branch; we make sure and wait */
+    char *branch;    /* with follow */
+    char *commit;    /* 40 digits; with follow the branch's head, or NULL when nobody could tell */
+    char *parent;    /* the commit before, to tell what changed; or NULL */
+    struct git *git; /* NULL: not in a repository */
+    struct manifest_repo *manifests; /* NULL: the commit is not at hand */
+    struct manifest_set root_set;
+    struct planned_app *apps; /* children as the commit renders them */
+    size_t len;
+    struct strv order;   /* lines of app-sync-order.txt */
+    struct strv changed; /* with --changed-since: names of the apps it reaches */
+    struct strv *notes;
+};
+
+int plan_make(const struct run *run, const struct conf *conf, const struct deploy_options *options,
+              struct strv *notes, struct plan *out, struct err *err) MUST_CHECK;
+void plan_clear(struct plan *plan);
+#define autoplan CLEANUP(plan_clear)
+/* "clusters.NAME.KEY"; caller frees. */
+char *plan_key(const struct plan *plan, const char *key);
+/* A warning, kept for the reports. */
+void plan_note(const struct plan *plan, const char *format, ...) PRINTF_LIKE(2, 3);
+/* --apps and --changed-since let it in. */
+bool plan_selects(const struct plan *plan, const struct argocd_app *app);
+/* Its place in the order of sync: smaller first, equal ones side by side. */
+int64_t plan_group(const struct plan *plan, const struct argocd_app *app);
+
+/* ---- commit.c ---- */
+int plan_commit(struct plan *plan, struct err *err) MUST_CHECK;
+
+/* ---- render.c: what the commit holds, read from the repository at hand ---- */
+int plan_render(struct plan *plan, struct err *err) MUST_CHECK;
+/* Which apps the changes since a revision reach. */
+int plan_changes(struct plan *plan, struct err *err) MUST_CHECK;
+
+/* ---- check.c: faults of the manifests; ERR_USAGE, and each as a cause of its app ---- */
+int plan_check(struct plan *plan, struct deploy_result *result, struct err *err) MUST_CHECK;
+
+/* ---- reach.c: the cluster ---- */
+struct reached {
+    struct kube *kube;
+    pid_t tunnel;
+};
+int deploy_reach(const struct plan *plan, struct http *http, struct reached *out,
+                 struct err *err) MUST_CHECK;
+void deploy_leave(struct reached *reached);
+#define autoreached CLEANUP(deploy_leave)
+
+/* ---- engine.c, member.c, ask.c: bringing it about ---- */
+
+enum step {
+    STEP_QUEUED,  /* its turn has not come, or something is in the way */
+    STEP_ASKING,  /* our request is under way */
+    STEP_WAITING, /* for Argo CD */
+    STEP_HELD,    /* live; to be held for the stability window */
+    STEP_FAILED,
+};
+
+struct engine;
+
+struct member {
+    struct engine *engine;
+    struct argocd_app app; /* as last seen */
+    bool present;
+    bool selected; /* waited for */
+    bool is_root;
+    int64_t group;
+    enum step step;
+    bool untouched;
+    bool touched_before; /* we asked for a sync in this run */
+    char token[40];
+    bool token_seen;
+    char *asked_at; /* resourceVersion that a request was made from, or NULL */
+    char *reconciled_before;
+    bool refresh_seen; /* a refresh was seen in its annotations since we asked */
+    bool dirty;        /* something about it changed */
+    struct kube_pending *pending;
+    bool asking_termination;
+    int refreshes, losses, reverts;
+    int64_t started_at; /* mono; 0: not yet */
+    int64_t held_at;
+    int64_t waiting_since; /* since our last change */
+    int64_t degraded_since;
+    int64_t retry_at; /* not before */
+    int64_t refresh_at;
+    enum argocd_verdict verdict;
+    char *reason;
+    enum err_code failure; /* when it failed by an error of the API */
+};
+
+struct engine {
+    struct plan *plan; /* its commit is filled in when only Argo CD can tell it */
+    struct kube *kube;
+    const struct run *run;
+    struct events *events;
+    const struct argocd_install *install;
+    struct kube_watch *watch;
+    struct member **members; /* sorted by name */
+    size_t len, size;
+    struct member *root;
+    cJSON *patches;  /* for the root's source, or NULL */
+    bool root_apart; /* children differ from what the root renders, by our doing */
+    bool listed;
+    bool membership_changed;
+    bool root_ready; /* the root was synced: its children are as the commit has them */
+    bool prepared;
+    bool touched;         /* something was changed in the cluster */
+    bool dirty;           /* something is to be looked at */
+    int64_t held_since;   /* all are live since; 0: not */
+    int64_t failed_since; /* the first final failure; 0: none */
+    int64_t grace_ms, stable_ms;
+    struct err err; /* ends it */
+};
+
+/* Brings all wanted applications to life, or says why not. */
+int engine_run(struct engine *engine, struct err *err) MUST_CHECK;
+void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
+                 const struct argocd_install *install, struct events *events);
+void engine_clear(struct engine *engine);
+#define autoengine CLEANUP(engine_clear)
+/* Starts the list and the watch; and what follows from the list before the first step. */
+void engine_list(struct engine *engine);
+void engine_prepare(struct engine *engine);
+/* dry_run.c: lists the applications, and says what would be done. */
+int engine_dry_run(struct engine *engine, struct deploy_result *result, struct err *err) MUST_CHECK;
+int64_t engine_now(const struct engine *engine);
+/* NULL when there is none of this name. */
+struct member *engine_find(const struct engine *engine, const char *name);
+
+/* Moves one on as far as it goes now. */
+void member_step(struct member *member);
+/* Live already, without any doing of ours. */
+bool member_is_live(const struct member *member);
+/* Far enough for what depends on it: synced, whatever its health. */
+bool member_is_synced(const struct member *member);
+/* The next moment (mono) at which member_step is due without an event. */
+int64_t member_due(const struct member *member, int64_t at_most);
+void member_fail(struct member *member, enum err_code code, char *reason /* taken */);
+struct argocd_wanted member_wanted(const struct member *member);
+void member_free(struct member *member);
+
+/* Requests; each ends in member's state. */
+void ask_sync(struct member *member);
+void ask_root(struct member *member);
+void ask_termination(struct member *member);
+void ask_refresh(struct member *member);
+
+/* ---- result.c, explain.c ---- */
+void result_take(struct deploy_result *result, const struct engine *engine);
+/* Events, logs and manifests behind what failed; best effort, within a time limit. */
+void explain_failures(const struct engine *engine, struct deploy_result *result);
+void result_add_cause(struct deploy_app *app, char *text /* taken */, const char *file, int line,
+                      bool changed);
+int result_write_junit(const struct deploy_result *result, const char *path, const struct err *how,
+                       struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,317 @@
+/* The cluster: whether there is one, and the way to its API server. */
+#include "internal.h"
+
+#include <string.h>
+#include "necoops/auth/auth.h"
+#include "necoops/base/proc.h"
+#include "necoops/base/text.h"
+#include "necoops/gce/gce.h"
+#include "necoops/gcs/gcs.h"
+#include "necoops/instance/schedule.h"
+
+#define KUBECONFIG_CAP  BUF_MEDIUM
+#define ANSWER_MS       20000
+#define TUNNEL_PAUSE_MS 200
+#define TUNNEL_MS       30000
+#define TUNNEL_GRACE_MS 2000
+
+/* ---- the instance ---- */
+
+static bool lives_on_instance(const struct plan *plan)
+{
+    const char *name = conf_str(plan->conf, "instance.name");
+
+    return name && strcmp(plan->cluster, name) == 0 && conf_str(plan->conf, "project");
+}
+
+static int no_cluster(const struct plan *plan, struct err *err, const char *why)
+{
+    autofree char *hint = schedule_hint(plan->run, plan->conf);
+
+    return err_set(err, ERR_NO_CLUSTER, "there is no cluster '%s': %s%s", plan->cluster, why, hint);
+}
+
+/* The zone that has the instance, and its status. ERR_NOT_FOUND when none has. */
+static int find_instance(const struct plan *plan, struct gce *gce, char **zone, char **status,
+                         struct err *err)
+{
+    const char *name = conf_str(plan->conf, "instance.name");
+    autostrv struct strv zones = STRV_INIT;
+
+    if (conf_require(plan->conf, "zones", err) != 0) {
+        return -1;
+    }
+    conf_strs(plan->conf, "zones", &zones);
+    for (size_t i = 0; i < zones.len; i++) {
+        autojson cJSON *instance = NULL;
+
+        if (gce_instance_get(gce, zones.items[i], name, "status", &instance, err) == 0) {
+            *zone = xstrdup(zones.items[i]);
+            *status = xstrdup(json_str_or(instance, "status", ""));
+            return 0;
+        }
+        if (err->code != ERR_NOT_FOUND) {
+            return -1;
+        }
+        err_clear(err);
+    }
+    return err_set(err, ERR_NOT_FOUND, "instance '%s' does not exist", name);
+}
+
+/* What the instance last said of its setup, as "phase 'snapshot' (loading …)"; NULL when nothing.
+ */
+static char *setup_phase(const struct plan *plan, struct gce *gce, const char *zone, bool *ready)
+{
+    autoerr struct err ignored = ERR_INIT;
+    autofree char *value = NULL;
+    autojson cJSON *phase = NULL;
+
+    *ready = false;
+    if (gce_guest_attribute(gce, zone, conf_str(plan->conf, "instance.name"), "necoops", "phase",
+                            &value, &ignored) != 0 ||
+        json_parse(value, strlen(value), "phase", &phase, &ignored) != 0) {
+        return NULL;
+    }
+    *ready = strcmp(json_str_or(phase, "phase", ""), "ready") == 0;
+    return xasprintf("phase '%s'%s%s", json_str_or(phase, "phase", ""),
+                     json_str(phase, "message") ? ": " : "", json_str_or(phase, "message", ""));
+}
+
+struct instance {
+    struct auth *auth; /* NULL: the cluster lives elsewhere */
+    struct gce *gce;
+    char *zone;
+};
+
+static void instance_clear(struct instance *instance)
+{
+    gce_free(instance->gce);
+    auth_free(instance->auth);
+    free(instance->zone);
+}
+
+static int need_auth(struct instance *instance, struct http *http, struct err *err)
+{
+    return instance->auth ? 0 : auth_find(http, &instance->auth, err);
+}
+
+static int check_instance(const struct plan *plan, struct http *http, struct instance *instance,
+                          struct err *err)
+{
+    autofree char *status = NULL;
+
+    if (need_auth(instance, http, err) != 0 ||
+        gce_new(http, instance->auth, conf_str(plan->conf, "project"), &instance->gce, err) != 0) {
+        return -1;
+    }
+    if (find_instance(plan, instance->gce, &instance->zone, &status, err) != 0) {
+        autofree char *why = xstrdup(err_text(err));
+
+        return err->code == ERR_NOT_FOUND ? no_cluster(plan, err, why) : -1;
+    }
+    if (strcmp(status, "PROVISIONING") == 0 || strcmp(status, "STAGING") == 0) {
+        return err_set(err, ERR_NO_CLUSTER,
+                       "cluster '%s' is still coming up: its instance is %s; wait for it with "
+                       "necoops-create",
+                       plan->cluster, status);
+    }
+    if (strcmp(status, "RUNNING") != 0) {
+        autofree char *why =
+            xasprintf("instance '%s' is %s", conf_str(plan->conf, "instance.name"), status);
+
+        return no_cluster(plan, err, why);
+    }
+    return 0;
+}
+
+/* The cluster does not answer (or has no kubeconfig yet): is it that its setup has not ended? */
+static int explain_silence(const struct plan *plan, const struct instance *instance,
+                           struct err *err)
+{
+    bool ready;
+    autofree char *phase = NULL;
+    autofree char *before = xstrdup(err_text(err));
+
+    if (!instance->gce) {
+        return -1;
+    }
+    phase = setup_phase(plan, instance->gce, instance->zone, &ready);
+    if (ready) {
+        return err_prefix(err, "instance '%s' says it is ready, but",
+                          conf_str(plan->conf, "instance.name"));
+    }
+    return err_set(err, ERR_NO_CLUSTER,
+                   "cluster '%s' is still coming up (%s): %s; wait for it with necoops-create",
+                   plan->cluster, phase ? phase : "its instance has said nothing yet", before);
+}
+
+/* ---- kubeconfig ---- */
+
+static int kubeconfig_of_object(const struct plan *plan, struct http *http,
+                                struct instance *instance, const char *url, const char *context,
+                                struct kubeconfig *out, struct err *err)
+{
+    autofree char *bucket = NULL;
+    autofree char *object = NULL;
+    autogcs struct gcs *gcs = NULL;
+    autobuf struct buf text = BUF_INIT(KUBECONFIG_CAP);
+    autogcsobject struct gcs_object meta = {0};
+
+    if (gcs_split_url(url, &bucket, &object, err) != 0 || need_auth(instance, http, err) != 0 ||
+        gcs_new(http, instance->auth, &gcs, err) != 0) {
+        return -1;
+    }
+    if (gcs_read(gcs, bucket, object, 0, &text, &meta, err) != 0) {
+        if (err->code == ERR_NOT_FOUND) {
+            err_set(err, ERR_UNREACHABLE, "there is no kubeconfig '%s'", url);
+            return explain_silence(plan, instance, err);
+        }
+        return err_prefix(err, "kubeconfig");
+    }
+    return kubeconfig_parse(text.data, text.len, url, ".", context, out, err);
+}
+
+static int load_kubeconfig(const struct plan *plan, struct http *http, struct instance *instance,
+                           struct kubeconfig *out, struct err *err)
+{
+    autofree char *key = plan_key(plan, "kubeconfig");
+    autofree char *context_key = plan_key(plan, "context");
+    const char *where = conf_str(plan->conf, key);
+    const char *context = conf_str(plan->conf, context_key);
+    autofree char *path = NULL;
+
+    if (where && text_starts(where, "gs://")) {
+        return kubeconfig_of_object(plan, http, instance, where, context, out, err);
+    }
+    if (where && strcmp(where, "in-cluster") == 0) {
+        return kubeconfig_in_cluster(plan->run, out, err);
+    }
+    path = where ? conf_path(plan->run, plan->conf, key) : NULL;
+    if (kubeconfig_load(plan->run, path, context, out, err) != 0) {
+        if (err->code == ERR_NOT_FOUND && instance->gce) {
+            return explain_silence(plan, instance, err);
+        }
+        if (err->code == ERR_NOT_FOUND) {
+            err->code = ERR_USAGE;
+            return err_prefix(err, "cluster '%s'", plan->cluster);
+        }
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- the way there ---- */
+
+static int start_tunnel(const struct plan *plan, struct reached *reached, struct err *err)
+{
+    autofree char *key = plan_key(plan, "tunnel");
+    autostrv struct strv argv = STRV_INIT;
+
+    conf_strs(plan->conf, key, &argv);
+    if (argv.len == 0) {
+        return 0;
+    }
+    struct proc_spec spec = {.argv = (const char *const *)argv.items};
+    if (proc_start(&spec, &reached->tunnel, err) != 0) {
+        return err_prefix(err, "tunnel of cluster '%s'", plan->cluster);
+    }
+    return 0;
+}
+
+static int ask_version(struct kube *kube, int64_t retry_ms, struct err *err)
+{
+    struct kube_call call = {
+        .method = "GET",
+        .path = "/version",
+        .what = "the API server",
+        .idempotent = true,
+        .timeout_ms = ANSWER_MS,
+        .retry_ms = retry_ms,
+    };
+
+    return kube_call(kube, &call, NULL, err);
+}
+
+/* Until the tunnel carries, or has had its time. */
+static int wait_for_tunnel(const struct plan *plan, struct kube *kube, struct err *err)
+{
+    int64_t until = run_mono_ms(plan->run) + TUNNEL_MS;
+
+    while (ask_version(kube, -1, err) != 0) {
+        if (err->code != ERR_UNREACHABLE || run_mono_ms(plan->run) > until) {
+            return -1;
+        }
+        err_clear(err);
+        if (run_sleep(plan->run, TUNNEL_PAUSE_MS, "the tunnel", err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int ask_cluster(const struct plan *plan, const struct reached *reached, struct err *err)
+{
+    int rc = reached->tunnel > 0 ? wait_for_tunnel(plan, reached->kube, err)
+                                 : ask_version(reached->kube, ANSWER_MS, err);
+
+    if (rc == 0) {
+        return 0;
+    }
+    if (err->code == ERR_DENIED) {
+        return err_prefix(err, "cluster '%s' refuses us (%s)", plan->cluster,
+                          kube_source(reached->kube));
+    }
+    return err_prefix(err, "cluster '%s' does not answer at '%s'", plan->cluster,
+                      kube_server(reached->kube));
+}
+
+static int connect_cluster(const struct plan *plan, struct http *http, struct instance *instance,
+                           struct reached *reached, struct err *err)
+{
+    autokubeconfig struct kubeconfig config = {0};
+    autofree char *via_key = plan_key(plan, "via");
+
+    if (strcmp(conf_str(plan->conf, via_key), "instance") == 0) {
+        return err_set(err, ERR_USAGE,
+                       "cluster '%s' is to be reached through the agent on its instance ('%s'), "
+                       "which this version cannot do; give clusters.%s.kubeconfig and via: direct",
+                       plan->cluster, via_key, plan->cluster);
+    }
+    if (load_kubeconfig(plan, http, instance, &config, err) != 0 ||
+        start_tunnel(plan, reached, err) != 0 ||
+        kube_new(http, &config, &reached->kube, err) != 0) {
+        return -1;
+    }
+    if (ask_cluster(plan, reached, err) != 0) {
+        bool silent = err->code == ERR_UNREACHABLE || err->code == ERR_TIMEOUT;
+
+        return silent && run_remaining_ms(plan->run, 1) > 0 ? explain_silence(plan, instance, err)
+                                                            : -1;
+    }
+    return 0;
+}
+
+int deploy_reach(const struct plan *plan, struct http *http, struct reached *out, struct err *err)
+{
+    CLEANUP(instance_clear) struct instance instance = {0};
+    struct reached reached = {0};
+
+    progress_phase(plan->run->progress, "reach", "looking for cluster '%s'", plan->cluster);
+    if (lives_on_instance(plan) && check_instance(plan, http, &instance, err) != 0) {
+        return -1;
+    }
+    if (connect_cluster(plan, http, &instance, &reached, err) != 0) {
+        deploy_leave(&reached);
+        return -1;
+    }
+    *out = reached;
+    return 0;
+}
+
+void deploy_leave(struct reached *reached)
+{
+    kube_free(reached->kube);
+    reached->kube = NULL;
+    proc_stop(reached->tunnel, TUNNEL_GRACE_MS);
+    reached->tunnel = 0;
+}

@@ -1,0 +1,233 @@
+/* What came out, for people and machines. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "necoops/base/timefmt.h"
+#include "necoops/report/junit.h"
+
+/* ---- from the engine ---- */
+
+static int by_turn(const void *a, const void *b)
+{
+    const struct member *one = *(struct member *const *)a, *two = *(struct member *const *)b;
+
+    if (one->group != two->group) {
+        return one->group < two->group ? -1 : 1;
+    }
+    return strcmp(one->app.name, two->app.name);
+}
+
+static struct deploy_app app_of(const struct member *member)
+{
+    const struct engine *engine = member->engine;
+    int64_t end = member->step == STEP_HELD ? member->held_at : engine_now(engine);
+    bool present = member->present;
+
+    return (struct deploy_app){
+        .name = xstrdup(member->app.name),
+        .revision =
+            xstrdup(present ? argocd_app_revision(&member->app, engine->plan->repo_url) : ""),
+        .sync = xstrdup(present ? member->app.sync_status : ""),
+        .health = xstrdup(present ? member->app.health : ""),
+        .verdict = member->verdict,
+        .untouched = member->untouched,
+        .started = member->step != STEP_QUEUED || member->touched_before,
+        .message = xstrdup(member->reason),
+        .ms = member->started_at ? end - member->started_at : 0,
+    };
+}
+
+void result_take(struct deploy_result *result, const struct engine *engine)
+{
+    struct member **sorted = xcalloc(engine->len + 1, sizeof(struct member *));
+    size_t len = 0;
+
+    for (size_t i = 0; i < engine->len; i++) {
+        if (engine->members[i]->selected) {
+            sorted[len++] = engine->members[i];
+        }
+    }
+    qsort(sorted, len, sizeof(struct member *), by_turn);
+    result->apps = xcalloc(len + 1, sizeof(*result->apps));
+    for (size_t i = 0; i < len; i++) {
+        result->apps[result->len++] = app_of(sorted[i]);
+    }
+    free(sorted);
+}
+
+void result_add_cause(struct deploy_app *app, char *text, const char *file, int line, bool changed)
+{
+    app->causes = xrealloc(app->causes, (app->causes_len + 1) * sizeof(*app->causes));
+    app->causes[app->causes_len++] = (struct deploy_cause){
+        .text = text, .file = file ? xstrdup(file) : NULL, .line = line, .changed = changed};
+}
+
+static void app_clear(struct deploy_app *app)
+{
+    for (size_t i = 0; i < app->causes_len; i++) {
+        free(app->causes[i].text);
+        free(app->causes[i].file);
+    }
+    free(app->causes);
+    free(app->name);
+    free(app->revision);
+    free(app->sync);
+    free(app->health);
+    free(app->message);
+}
+
+void deploy_result_clear(struct deploy_result *result)
+{
+    for (size_t i = 0; i < result->len; i++) {
+        app_clear(&result->apps[i]);
+    }
+    free(result->apps);
+    free(result->cluster);
+    free(result->server);
+    free(result->repo_url);
+    free(result->root);
+    free(result->path);
+    free(result->revision);
+    free(result->argocd);
+    strv_clear(&result->notes);
+    *result = (struct deploy_result){0};
+}
+
+/* ---- JSON ---- */
+
+static cJSON *cause_json(const struct deploy_cause *cause)
+{
+    cJSON *json = json_object();
+
+    json_set_str(json, "text", cause->text);
+    if (cause->file) {
+        json_set_str(json, "file", cause->file);
+        json_set_i64(json, "line", cause->line);
+        json_set_bool(json, "changed", cause->changed);
+    }
+    return json;
+}
+
+static cJSON *app_json(const struct deploy_app *app)
+{
+    cJSON *json = json_object();
+    cJSON *causes;
+
+    json_set_str(json, "name", app->name);
+    json_set_str(json, "revision", app->revision);
+    json_set_str(json, "sync", app->sync);
+    json_set_str(json, "health", app->health);
+    json_set_str(json, "state", argocd_verdict_name(app->verdict));
+    json_set_bool(json, "untouched", app->untouched);
+    json_set_i64(json, "milliseconds", app->ms);
+    json_set_str(json, "message", app->message);
+    causes = json_set_array(json, "causes");
+    for (size_t i = 0; i < app->causes_len; i++) {
+        json_push(causes, cause_json(&app->causes[i]));
+    }
+    return json;
+}
+
+cJSON *deploy_json(const struct deploy_result *result, const struct err *err)
+{
+    cJSON *json = json_object();
+    cJSON *list;
+
+    json_set_str(json, "cluster", result->cluster);
+    json_set_str(json, "server", result->server);
+    json_set_str(json, "repoURL", result->repo_url);
+    json_set_str(json, "root", result->root);
+    json_set_str(json, "path", result->path);
+    json_set_str(json, "revision", result->revision);
+    json_set_str(json, "argocd", result->argocd);
+    json_set_bool(json, "dryRun", result->dry_run);
+    json_set_bool(json, "noCluster", result->no_cluster);
+    json_set_str(json, "startedAt", time_rfc3339_ms(result->started_ms).text);
+    json_set_i64(json, "milliseconds", result->ms);
+    json_set_i64(json, "status", err_exit_status(err));
+    json_set_str(json, "error", err->code == ERR_NONE ? NULL : err_text(err));
+    list = json_set_array(json, "apps");
+    for (size_t i = 0; i < result->len; i++) {
+        json_push(list, app_json(&result->apps[i]));
+    }
+    list = json_set_array(json, "notes");
+    for (size_t i = 0; i < result->notes.len; i++) {
+        json_push_str(list, result->notes.items[i]);
+    }
+    return json;
+}
+
+/* ---- JUnit ---- */
+
+static char *story(const struct deploy_app *app)
+{
+    autobuf struct buf text = BUF_INIT(BUF_MEDIUM);
+
+    buf_addf(&text, "%s\nsync: %s, health: %s, revision: %s\n", app->message, app->sync,
+             app->health, app->revision);
+    for (size_t i = 0; i < app->causes_len; i++) {
+        const struct deploy_cause *cause = &app->causes[i];
+
+        if (cause->file) {
+            buf_addf(&text, "%s:%d: ", cause->file, cause->line);
+        }
+        buf_addf(&text, "%s%s\n", cause->text, cause->changed ? " (changed by this commit)" : "");
+    }
+    return buf_steal(&text);
+}
+
+static enum junit_outcome outcome_of(const struct deploy_app *app)
+{
+    if (app->verdict == ARGOCD_DONE) {
+        return JUNIT_PASSED;
+    }
+    return app->started ? JUNIT_FAILED : JUNIT_SKIPPED;
+}
+
+static struct junit_case case_of(const struct deploy_app *app, const char *classname, char *text)
+{
+    struct junit_case one = {
+        .name = app->name,
+        .classname = classname,
+        .ms = app->ms,
+        .outcome = outcome_of(app),
+        .message = app->message[0] ? app->message : "its turn did not come",
+        .text = text,
+    };
+
+    for (size_t i = 0; i < app->causes_len && !one.file; i++) {
+        one.file = app->causes[i].file;
+        one.line = app->causes[i].line;
+    }
+    return one;
+}
+
+int result_write_junit(const struct deploy_result *result, const char *path, const struct err *how,
+                       struct err *err)
+{
+    autofree char *name = xasprintf("necoops-deploy %s", result->cluster ? result->cluster : "");
+    autostrv struct strv texts = STRV_INIT;
+    struct junit_case *cases = xcalloc(result->len + 1, sizeof(*cases));
+    size_t len = 0, failed = 0;
+    int rc;
+
+    for (size_t i = 0; i < result->len; i++) {
+        strv_take(&texts, story(&result->apps[i]));
+        cases[len] = case_of(&result->apps[i], name, texts.items[i]);
+        failed += cases[len].outcome == JUNIT_FAILED;
+        len++;
+    }
+    if (how->code != ERR_NONE && failed == 0) { /* what went wrong is no application's */
+        cases[len++] = (struct junit_case){.name = "deploy",
+                                           .classname = name,
+                                           .ms = result->ms,
+                                           .outcome = JUNIT_ERROR,
+                                           .message = err_text(how),
+                                           .text = err_text(how)};
+    }
+    struct junit_suite suite = {name, result->started_ms, result->ms, cases, len};
+    rc = junit_write(path, &suite, err);
+    free(cases);
+    return rc;
+}
