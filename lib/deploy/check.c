@@ -12,8 +12,8 @@ static struct deploy_app *add_app(struct deploy_result *result, const char *name
         .revision = xstrdup(""),
         .sync = xstrdup(""),
         .health = xstrdup(""),
-        .message = xstrdup(""),
-        .verdict = ARGOCD_DONE,
+        .message = xstrdup("its manifests are fine"),
+        .verdict = ARGOCD_PENDING,
     };
     return app;
 }
@@ -34,7 +34,6 @@ static size_t take_faults(const struct plan *plan, const char *name, const struc
         const struct manifest_fault *fault = &set->faults[i];
         autofree char *text = manifest_fault_text(fault);
 
-        log_error(plan->run->log, "%s: %s", name, text);
         result_add_cause(app, xstrdup(fault->text), fault->file, fault->line,
                          fault_changed(plan, fault));
         if (i == 0) {
@@ -88,9 +87,6 @@ int plan_check(struct plan *plan, struct deploy_result *result, struct err *err)
             err, ERR_USAGE,
             "commit '%.12s' has %zu fault%s in its manifests, so nothing was touched: %s",
             plan->commit, faults, faults == 1 ? "" : "s", first);
-    }
-    if (plan_build(plan, err) != 0) {
-        return -1;
     }
     if (!plan->options->check_only) {
         clear_apps(result);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define EXPLAIN_MS 15000
+
 static void describe(struct deploy_result *result, const struct plan *plan)
 {
     result->cluster = xstrdup(plan->cluster);
@@ -44,8 +46,20 @@ static int find_argocd(const struct plan *plan, struct kube *kube, struct argocd
     return 0;
 }
 
-static int bring_about(struct plan *plan, struct kube *kube, const struct argocd_install *install,
-                       struct events *events, struct deploy_result *result, struct err *err)
+/* The commit that only Argo CD could tell: its manifests are wanted for the explanation. */
+static void render_learnt(struct plan *plan)
+{
+    autoerr struct err ignored = ERR_INIT;
+
+    if (!plan->manifests && plan->commit && plan_render(plan, &ignored) != 0) {
+        log_debug(plan->run->log, "%s", err_text(&ignored));
+    }
+}
+
+/* `run` is the one that `kube` works in. */
+static int bring_about(struct plan *plan, struct run *run, struct kube *kube,
+                       const struct argocd_install *install, struct events *events,
+                       struct deploy_result *result, struct err *err)
 {
     autoengine struct engine engine;
     int rc;
@@ -60,8 +74,10 @@ static int bring_about(struct plan *plan, struct kube *kube, const struct argocd
         result->revision = xstrdup(plan->commit);
     }
     result_take(result, &engine);
-    if (rc != 0) {
-        explain_failures(plan, &engine, result);
+    if (rc != 0 && err->code != ERR_INTERRUPTED && err->code != ERR_TERMINATED) {
+        *run = run_for_cleanup(run, EXPLAIN_MS); /* the time may be used up */
+        render_learnt(plan);
+        explain_failures(&engine, result);
     }
     return rc;
 }
@@ -72,8 +88,9 @@ static int deploy_to(struct plan *plan, struct events *events, struct deploy_res
     autohttp struct http *http = NULL;
     autoreached struct reached reached = {0};
     CLEANUP(argocd_install_clear) struct argocd_install install = {0};
+    struct run run = *plan->run;
 
-    if (http_new(plan->run, &http, err) != 0) {
+    if (http_new(&run, &http, err) != 0) {
         return -1;
     }
     if (deploy_reach(plan, http, &reached, err) != 0) {
@@ -86,7 +103,7 @@ static int deploy_to(struct plan *plan, struct events *events, struct deploy_res
     if (find_argocd(plan, reached.kube, &install, result, err) != 0) {
         return -1;
     }
-    return bring_about(plan, reached.kube, &install, events, result, err);
+    return bring_about(plan, &run, reached.kube, &install, events, result, err);
 }
 
 static int work(const struct run *run, const struct conf *conf,

@@ -39,7 +39,7 @@ static size_t slot(const struct engine *engine, const char *name, bool *there)
     return low;
 }
 
-static struct member *find(const struct engine *engine, const char *name)
+struct member *engine_find(const struct engine *engine, const char *name)
 {
     bool there;
     size_t at = slot(engine, name, &there);
@@ -130,7 +130,7 @@ static void seen(void *arg, const cJSON *object)
 static void gone(void *arg, const char *space, const char *name)
 {
     struct engine *engine = arg;
-    struct member *member = find(engine, name);
+    struct member *member = engine_find(engine, name);
 
     (void)space;
     if (member) {

@@ -1,8 +1,232 @@
+/* Why not: for each application that failed, the resources in the way, what the cluster shows of
+ * them, and the line of the manifest behind it. */
 #include "internal.h"
-void explain_failures(const struct plan *plan, const struct engine *engine,
-                      struct deploy_result *result)
+
+#include <string.h>
+#include "evidence.h"
+#include "necoops/base/text.h"
+
+#define RESOURCES_MOST 5
+
+/* ---- the manifest ---- */
+
+struct place {
+    char *file;
+    int line;
+    bool changed;
+};
+
+static void place_clear(struct place *place)
 {
-    (void)plan;
-    (void)engine;
-    (void)result;
+    free(place->file);
+}
+
+static const struct planned_app *planned_of(const struct plan *plan, const char *name)
+{
+    for (size_t i = 0; i < plan->len; i++) {
+        if (strcmp(plan->apps[i].app.name, name) == 0) {
+            return &plan->apps[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct manifest_set *set_of(const struct plan *plan, const char *app)
+{
+    const struct planned_app *planned = planned_of(plan, app);
+
+    if (strcmp(app, plan->root) == 0) {
+        return &plan->root_set;
+    }
+    return planned ? &planned->set : NULL;
+}
+
+static bool is_about(const struct manifest_doc *doc, const char *kind, const char *name)
+{
+    return strcmp(json_str_or(doc->value, "kind", ""), kind) == 0 &&
+           strcmp(json_str_or(doc->value, "metadata.name", ""), name) == 0;
+}
+
+/* Path of the container of this name (or of its member) in the document; NULL when it is not there.
+ * Caller frees. */
+static char *container_path(const cJSON *object, const char *container, const char *member)
+{
+    static const char *const pods[] = {"spec.template.spec", "spec",
+                                       "spec.jobTemplate.spec.template.spec"};
+    static const char *const lists[] = {"containers", "initContainers"};
+
+    for (size_t i = 0; i < ARRAY_LEN(pods) * ARRAY_LEN(lists); i++) {
+        autofree char *list = xasprintf("%s.%s", pods[i / 2], lists[i % 2]);
+        const cJSON *array = json_at(object, list);
+
+        for (int j = 0; j < cJSON_GetArraySize(array); j++) {
+            const cJSON *item = cJSON_GetArrayItem(array, j);
+
+            if (strcmp(json_str_or(item, "name", ""), container) == 0 &&
+                (!member || json_at(item, member))) {
+                return xasprintf("%s[%d]%s%s", list, j, member ? "." : "", member ? member : "");
+            }
+        }
+    }
+    return NULL;
+}
+
+/* The last document of the resource that has the container's member, else the resource. */
+static const struct manifest_doc *find_container(const struct manifest_set *set, const char *kind,
+                                                 const char *name, const struct finding *finding,
+                                                 char **path)
+{
+    for (size_t i = set->len; finding->container && i-- > 0;) {
+        if (is_about(&set->docs[i], kind, name)) {
+            *path = container_path(set->docs[i].value, finding->container, finding->member);
+            if (*path) {
+                return &set->docs[i];
+            }
+        }
+    }
+    return manifest_find(set, kind, name, NULL);
+}
+
+static void fill_place(const struct plan *plan, const struct manifest_doc *doc, const char *path,
+                       struct place *out)
+{
+    out->file = xstrdup(doc->file);
+    out->line = manifest_line(plan->manifests, doc, path);
+    out->changed = plan->parent &&
+                   git_line_changed(plan->git, plan->parent, plan->commit, doc->file, out->line);
+}
+
+static void locate(const struct plan *plan, const char *app, const char *kind, const char *name,
+                   const struct finding *finding, const char *field, struct place *out)
+{
+    const struct manifest_set *set = plan->manifests ? set_of(plan, app) : NULL;
+    autofree char *path = field ? xstrdup(field) : NULL;
+    const struct manifest_doc *doc;
+
+    if (!set) {
+        return;
+    }
+    doc = finding ? find_container(set, kind, name, finding, &path)
+                  : manifest_find(set, kind, name, field);
+    if (doc) {
+        fill_place(plan, doc, path, out);
+    }
+}
+
+/* "spec.selector" of "… spec.selector: Invalid value: …", as the API server words its refusals. */
+static char *field_of(const char *message)
+{
+    static const char *const marks[] = {": Invalid value", ": Required value", ": Forbidden",
+                                        ": Unsupported value"};
+
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        const char *end = strstr(message, marks[i]);
+        const char *begin = end;
+
+        while (begin && begin > message && !strchr(" \"([", begin[-1])) {
+            begin--;
+        }
+        if (begin && begin < end) {
+            return xstrndup(begin, (size_t)(end - begin));
+        }
+    }
+    return NULL;
+}
+
+/* ---- causes ---- */
+
+static void explain_findings(const struct plan *plan, struct deploy_app *app,
+                             const struct argocd_resource *resource, struct findings *findings)
+{
+    for (size_t i = 0; i < findings->len; i++) {
+        CLEANUP(place_clear) struct place place = {0};
+
+        locate(plan, app->name, resource->kind, resource->name, &findings->items[i], NULL, &place);
+        result_add_cause(app, steal(findings->items[i].text), place.file, place.line,
+                         place.changed);
+    }
+}
+
+static void explain_resource(const struct plan *plan, struct kube *kube, struct deploy_app *app,
+                             const struct argocd_resource *resource)
+{
+    CLEANUP(place_clear) struct place place = {0};
+    autofindings struct findings findings = {0};
+    autofree char *field = field_of(resource->message);
+    const char *state = resource->health[0] ? resource->health : resource->status;
+
+    locate(plan, app->name, resource->kind, resource->name, NULL, field, &place);
+    result_add_cause(app,
+                     xasprintf("%s %s%s%s: %s%s%s", resource->kind, resource->space,
+                               resource->space[0] ? "/" : "", resource->name,
+                               state[0] ? state : (resource->hook ? "hook failed" : "failed"),
+                               resource->message[0] ? ": " : "", resource->message),
+                     place.file, place.line, place.changed);
+    if (resource->health[0] || resource->hook) {
+        evidence_find(kube, resource->group, resource->kind, resource->space, resource->name,
+                      &findings);
+        explain_findings(plan, app, resource, &findings);
+    }
+}
+
+/* Manifests that cannot be rendered: what the check here found in them, too. */
+static void explain_comparison(const struct plan *plan, struct deploy_app *app)
+{
+    const struct manifest_set *set = plan->manifests ? set_of(plan, app->name) : NULL;
+
+    for (size_t i = 0; set && i < set->faults_len; i++) {
+        const struct manifest_fault *fault = &set->faults[i];
+        bool changed =
+            plan->parent && fault->line &&
+            git_line_changed(plan->git, plan->parent, plan->commit, fault->file, fault->line);
+
+        result_add_cause(app, xstrdup(fault->text), fault->file, fault->line, changed);
+    }
+}
+
+static void explain_conditions(const struct plan *plan, struct deploy_app *app,
+                               const struct argocd_app *state)
+{
+    for (size_t i = 0; i < state->conditions_len; i++) {
+        const struct argocd_condition *condition = &state->conditions[i];
+
+        if (text_ends(condition->type, "Error")) {
+            result_add_cause(app, xasprintf("%s: %s", condition->type, condition->message), NULL, 0,
+                             false);
+        }
+        if (strcmp(condition->type, "ComparisonError") == 0) {
+            explain_comparison(plan, app);
+        }
+    }
+}
+
+static void explain_app(const struct engine *engine, struct deploy_app *app,
+                        const struct argocd_app *state)
+{
+    size_t explained = 0;
+
+    explain_conditions(engine->plan, app, state);
+    for (size_t i = 0; i < state->resources_len && explained < RESOURCES_MOST; i++) {
+        const struct argocd_resource *resource = &state->resources[i];
+
+        /* applications are told on their own */
+        if (strcmp(resource->group, "argoproj.io") != 0 ||
+            strcmp(resource->kind, "Application") != 0) {
+            explain_resource(engine->plan, engine->kube, app, resource);
+            explained++;
+        }
+    }
+}
+
+void explain_failures(const struct engine *engine, struct deploy_result *result)
+{
+    progress_phase(engine->run->progress, "explain", "looking for the reasons");
+    for (size_t i = 0; i < result->len; i++) {
+        struct deploy_app *app = &result->apps[i];
+        const struct member *member = engine_find(engine, app->name);
+
+        if (member && member->present && app->started && app->verdict != ARGOCD_DONE) {
+            explain_app(engine, app, &member->app);
+        }
+    }
 }

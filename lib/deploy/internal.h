@@ -65,9 +65,6 @@ int plan_changes(struct plan *plan, struct err *err) MUST_CHECK;
 /* ---- check.c: faults of the manifests; ERR_USAGE, and each as a cause of its app ---- */
 int plan_check(struct plan *plan, struct deploy_result *result, struct err *err) MUST_CHECK;
 
-/* ---- build.c: does each kustomization build, where there is a tool new enough ---- */
-int plan_build(struct plan *plan, struct err *err) MUST_CHECK;
-
 /* ---- reach.c: the cluster ---- */
 struct reached {
     struct kube *kube;
@@ -156,6 +153,8 @@ void engine_prepare(struct engine *engine);
 /* dry_run.c: lists the applications, and says what would be done. */
 int engine_dry_run(struct engine *engine, struct deploy_result *result, struct err *err) MUST_CHECK;
 int64_t engine_now(const struct engine *engine);
+/* NULL when there is none of this name. */
+struct member *engine_find(const struct engine *engine, const char *name);
 
 /* Moves one on as far as it goes now. */
 void member_step(struct member *member);
@@ -178,8 +177,7 @@ void ask_refresh(struct member *member);
 /* ---- result.c, explain.c ---- */
 void result_take(struct deploy_result *result, const struct engine *engine);
 /* Events, logs and manifests behind what failed; best effort, within a time limit. */
-void explain_failures(const struct plan *plan, const struct engine *engine,
-                      struct deploy_result *result);
+void explain_failures(const struct engine *engine, struct deploy_result *result);
 void result_add_cause(struct deploy_app *app, char *text /* taken */, const char *file, int line,
                       bool changed);
 int result_write_junit(const struct deploy_result *result, const char *path, const struct err *how,

@@ -365,6 +365,9 @@ static void step_waiting(struct member *member)
         }
         return;
     }
+    if (member->asked_at && strcmp(member->asked_at, member->app.version) == 0) {
+        return; /* what we wrote has not come back yet */
+    }
     see_ours(member);
     wanted = member_wanted(member);
     if (member->untouched && member->step == STEP_HELD) {

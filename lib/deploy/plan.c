@@ -22,34 +22,50 @@ void plan_note(const struct plan *plan, const char *format, ...)
 }
 
 /* The names under `clusters`. */
-static char *known_clusters(const struct conf *conf)
+static void known_clusters(const struct conf *conf, struct strv *names)
 {
-    autostrv struct strv names = STRV_INIT;
-    const cJSON *cluster;
+    autojson cJSON *all = conf_to_json(conf);
+    const cJSON *key;
 
-    cJSON_ArrayForEach(cluster, conf_json(conf, "clusters"))
+    cJSON_ArrayForEach(key, all)
     {
-        strv_add(&names, cluster->string);
+        const char *name = key->string + strlen("clusters.");
+
+        if (text_starts(key->string, "clusters.")) {
+            autofree char *cluster = xstrndup(name, strcspn(name, "."));
+
+            if (!strv_has(names, cluster)) {
+                strv_add(names, cluster);
+            }
+        }
     }
-    return strv_join(&names, ", ");
+}
+
+static int check_known(const struct plan *plan, struct err *err)
+{
+    autostrv struct strv known = STRV_INIT;
+
+    known_clusters(plan->conf, &known);
+    if (strv_has(&known, plan->cluster)) {
+        return 0;
+    }
+    autofree char *list = strv_join(&known, "', '");
+    return err_set(err, ERR_USAGE,
+                   "cluster '%s' is not in the configuration%s%s%s; add clusters.%s.path",
+                   plan->cluster, known.len ? ", which has '" : "", known.len ? list : "",
+                   known.len ? "'" : "", plan->cluster);
 }
 
 static int read_cluster(struct plan *plan, struct err *err)
 {
-    const cJSON *entry =
-        cJSON_GetObjectItemCaseSensitive(conf_json(plan->conf, "clusters"), plan->cluster);
     autofree char *path_key = plan_key(plan, "path");
     autofree char *enabled_key = plan_key(plan, "enabled");
     autofree char *reason_key = plan_key(plan, "reason");
     autofree char *revision_key = plan_key(plan, "revision");
     autofree char *sync_key = plan_key(plan, "sync");
 
-    if (!entry) {
-        autofree char *known = known_clusters(plan->conf);
-
-        return err_set(err, ERR_USAGE,
-                       "cluster '%s' is not in the configuration%s%s; add clusters.%s.path",
-                       plan->cluster, known[0] ? ", which has " : "", known, plan->cluster);
+    if (check_known(plan, err) != 0) {
+        return -1;
     }
     if (!conf_bool(plan->conf, enabled_key)) {
         const char *reason = conf_str(plan->conf, reason_key);

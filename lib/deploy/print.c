@@ -25,7 +25,7 @@ static const char *message_of(const struct deploy_app *app)
         return app->message;
     }
     if (app->verdict == ARGOCD_DONE) {
-        return app->untouched ? "already live" : "live";
+        return app->untouched && !app->ms ? "already live" : "live";
     }
     return "its turn did not come";
 }

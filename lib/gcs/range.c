@@ -13,6 +13,8 @@ struct gcs_range_transfer {
     uint64_t size;
     int64_t generation;
     uint64_t got;
+    bool in_data; /* the caller's `data` is at work: what it cancels is freed when it returns */
+    bool cancelled;
     bool given_up; /* by the caller: the error is its own */
     char *what;
     struct http_transfer *transfer;
@@ -67,15 +69,18 @@ static int on_head(void *arg, const struct http_response *head, struct err *err)
 static int on_data(void *arg, const void *data, size_t len, struct err *err)
 {
     struct gcs_range_transfer *transfer = arg;
+    int result;
 
     if (len > transfer->range.len - transfer->got)
         return err_set(err, ERR_PROTOCOL, "%s: more came than asked for", transfer->what);
     transfer->got += len;
-    transfer->given_up = true;
-    if (transfer->range.data(transfer->range.arg, data, len, err) < 0)
-        return -1;
-    transfer->given_up = false;
-    return 0;
+    transfer->in_data = true;
+    result = transfer->range.data(transfer->range.arg, data, len, err);
+    transfer->in_data = false;
+    transfer->given_up = result < 0;
+    if (transfer->cancelled)
+        range_free(transfer);
+    return result;
 }
 
 static void on_done(void *arg, struct http_response *response, struct err *err)
@@ -130,7 +135,9 @@ struct gcs_range_transfer *gcs_range_start(struct gcs *gcs, const struct gcs_ran
 void gcs_range_cancel(struct gcs_range_transfer *transfer)
 {
     http_cancel(transfer->transfer);
-    range_free(transfer);
+    transfer->cancelled = true;
+    if (!transfer->in_data)
+        range_free(transfer);
 }
 
 void gcs_range_pause(struct gcs_range_transfer *transfer, bool paused)

@@ -143,11 +143,15 @@ int tree_dir(struct tree *tree, const struct tar_entry *entry, struct err *err)
     return remember(tree, entry, err);
 }
 
-static int own(int fd, uint64_t uid, uint64_t gid, struct err *err)
+/* Root keeps owners, where there is such an owner: in a user namespace an id may have no meaning
+ * (EINVAL), or root may not have that right (EPERM). Then what is made is ours. */
+static int own(int dir, const char *name, uint64_t uid, uint64_t gid, struct err *err)
 {
-    if (geteuid() == 0 && fchown(fd, (uid_t)uid, (gid_t)gid) != 0)
-        return err_set_errno(err, ERR_FAILED, errno, "cannot set the owner");
-    return 0;
+    int flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
+    if (geteuid() != 0 || fchownat(dir, name, (uid_t)uid, (gid_t)gid, flags) == 0 ||
+        errno == EINVAL || errno == EPERM)
+        return 0;
+    return err_set_errno(err, ERR_FAILED, errno, "cannot set the owner");
 }
 
 static int set_time(int fd, int64_t sec, long nsec, struct err *err)
@@ -160,7 +164,7 @@ static int set_time(int fd, int64_t sec, long nsec, struct err *err)
 
 int tree_set_attributes(int fd, const struct tar_entry *entry, struct err *err)
 {
-    if (own(fd, entry->uid, entry->gid, err) != 0)
+    if (own(fd, "", entry->uid, entry->gid, err) != 0)
         return -1;
     if (fchmod(fd, entry->mode & 0777) != 0)
         return err_set_errno(err, ERR_FAILED, errno, "cannot set the mode");
@@ -173,9 +177,8 @@ int tree_symlink(struct tree *tree, const struct tar_entry *entry, struct err *e
     if (parent_of(tree, entry->path, &name, err) != 0 ||
         made(symlinkat(entry->link, tree->parent_fd, name), "link", err) != 0)
         return -1;
-    if (geteuid() == 0 && fchownat(tree->parent_fd, name, (uid_t)entry->uid, (gid_t)entry->gid,
-                                   AT_SYMLINK_NOFOLLOW) != 0)
-        return err_set_errno(err, ERR_FAILED, errno, "cannot set the owner");
+    if (own(tree->parent_fd, name, entry->uid, entry->gid, err) != 0)
+        return -1;
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
                                 {.tv_sec = entry->mtime, .tv_nsec = entry->mtime_nsec}};
     if (utimensat(tree->parent_fd, name, times, AT_SYMLINK_NOFOLLOW) != 0)
@@ -232,7 +235,8 @@ int tree_finish(struct tree *tree, struct err *err)
         autoclose int fd = walk(tree, dir->path, false, err);
         if (fd < 0)
             return -1;
-        if (own(fd, dir->uid, dir->gid, err) != 0 || set_time(fd, dir->mtime, dir->mtime_nsec, err))
+        if (own(fd, "", dir->uid, dir->gid, err) != 0 ||
+            set_time(fd, dir->mtime, dir->mtime_nsec, err))
             return err_prefix(err, "folder '%s'", dir->path);
         if (fchmod(fd, dir->mode) != 0)
             return err_set_errno(err, ERR_FAILED, errno, "cannot set the mode of folder '%s'",

@@ -94,8 +94,8 @@ enum git_presence {
     GIT_ABSENT,  /* the remote was asked, and nothing there has it */
     GIT_UNKNOWN, /* no such remote here, or it does not answer */
 };
-/* Whether the remote with this URL has the commit: by what was last fetched, else by asking
- * (`git ls-remote`, at most `timeout_ms`). `why` (caller frees) tells why it is unknown. */
+/* Whether the remote with this URL has the commit: by what was last fetched from it (or, when no
+ * remote has that URL, from any: a mirror), else by asking (`git ls-remote`, at most `timeout_ms`). `why` (caller frees) tells why it is unknown. */
 int git_remote_has(const struct run *run, struct git *git, const char *url, const char *commit,
                    int64_t timeout_ms, enum git_presence *presence, char **why,
                    struct err *err) MUST_CHECK;

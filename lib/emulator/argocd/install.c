@@ -122,6 +122,26 @@ static cJSON *make_definition(const struct definition *definition)
     return object;
 }
 
+/* As clusters before 1.16 take it: one schema and one set of columns for all versions. */
+static void make_older(cJSON *definition)
+{
+    cJSON *spec = object_member_mutable(definition, "spec");
+    cJSON *version = cJSON_GetArrayItem(object_member_mutable(spec, "versions"), 0);
+    cJSON *columns = cJSON_DetachItemFromObjectCaseSensitive(version, "additionalPrinterColumns");
+    cJSON *column;
+
+    json_set_str(definition, "apiVersion", "apiextensions.k8s.io/v1beta1");
+    json_set_str(spec, "version", json_str(version, "name"));
+    json_set(spec, "validation", cJSON_DetachItemFromObjectCaseSensitive(version, "schema"));
+    if (columns == NULL)
+        return;
+    cJSON_ArrayForEach(column, columns)
+    {
+        json_set(column, "JSONPath", cJSON_DetachItemFromObjectCaseSensitive(column, "jsonPath"));
+    }
+    json_set(spec, "additionalPrinterColumns", columns);
+}
+
 /* ---- project ---- */
 
 static void push_pair(cJSON *array, const char *key_a, const char *key_b)
@@ -211,7 +231,11 @@ int install_argocd(struct store *store, const char *version, struct err *err)
     if (put_new(store, new_object("v1", "Namespace", NULL, ARGOCD_NAMESPACE), err) < 0)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(definitions); i++) {
-        if (put_new(store, make_definition(&definitions[i]), err) < 0)
+        cJSON *definition = make_definition(&definitions[i]);
+
+        if (store_kind(store, "apiextensions.k8s.io/v1", "CustomResourceDefinition") == NULL)
+            make_older(definition);
+        if (put_new(store, definition, err) < 0)
             return -1;
     }
     if (put_new(store, default_project(), err) < 0 || put_new(store, make_settings(), err) < 0)

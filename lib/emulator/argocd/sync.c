@@ -231,6 +231,17 @@ static void succeed(struct sync *sync, const char *message)
 
 /* ---- the step ---- */
 
+/* What a dry run found is no result, but for what it refused. */
+static void forget_dry_run(struct sync *sync)
+{
+    for (size_t i = 0; i < sync->len; i++) {
+        if (sync->tasks[i].progress == TASK_FAILED)
+            continue;
+        sync->tasks[i].status = NULL;
+        task_result(&sync->tasks[i], NULL, TASK_PENDING, "%s", "");
+    }
+}
+
 /* Everything once without effect, before anything is done. */
 static bool dry_run(struct sync *sync)
 {
@@ -242,16 +253,14 @@ static bool dry_run(struct sync *sync)
     }
     if (!tasks_run(sync, all.tasks, all.len, true)) {
         set_phase(sync, "Failed", "one or more objects failed to apply (dry run)");
+        forget_dry_run(sync);
         return false;
     }
     if (sync->settings.dry_run) {
         set_phase(sync, "Succeeded", "successfully synced (all tasks run)");
         return false;
     }
-    for (size_t i = 0; i < sync->len; i++) {
-        sync->tasks[i].status = NULL;
-        task_result(&sync->tasks[i], NULL, TASK_PENDING, "%s", "");
-    }
+    forget_dry_run(sync);
     return true;
 }
 

@@ -39,7 +39,10 @@ static int drop_key(void **state)
     (void)state;
     EVP_PKEY_free(key);
     free(key_pem);
-    return fs_remove_tree(dir, &err) + (free(dir), 0);
+    if (fs_remove_tree(dir, &err) < 0)
+        return -1;
+    free(dir);
+    return 0;
 }
 
 static int set_up(void **state)
@@ -473,6 +476,7 @@ static void test_authorized_user(void **state)
                    "\"refresh_token\":\"hush/2\",\"quota_project_id\":\"billed\"}",
                    0600);
 
+    assert_true(fs_exists(path));
     client_setenv(c, "CLOUDSDK_CONFIG", config);
     client_answer(c, 200, "{\"access_token\":\"t1\",\"expires_in\":3600}");
     assert_int_equal(auth_find(c->http, &auth, &err), 0);

@@ -24,8 +24,8 @@ static int tear_down(void **state)
 
 static void expect_endpoint(enum google_service service, const char *variable, const char *want)
 {
-    const char *const environ[] = {variable, NULL};
-    const struct run run = {.clock = &clock_system, .environ = environ};
+    const char *const variables[] = {variable, NULL};
+    const struct run run = {.clock = &clock_system, .environ = variables};
     autofree char *got = google_endpoint(&run, service);
 
     assert_string_equal(got, want);
@@ -54,9 +54,9 @@ static void test_endpoints(void **state)
 
 static void test_own_variable_wins(void **state)
 {
-    const char *const environ[] = {"NECOOPS_EMULATOR=http://all", "STORAGE_EMULATOR_HOST=own",
-                                   "GCE_METADATA_HOST=meta:8", NULL};
-    const struct run run = {.clock = &clock_system, .environ = environ};
+    const char *const variables[] = {"NECOOPS_EMULATOR=http://all", "STORAGE_EMULATOR_HOST=own",
+                                     "GCE_METADATA_HOST=meta:8", NULL};
+    const struct run run = {.clock = &clock_system, .environ = variables};
     autofree char *storage = google_endpoint(&run, GOOGLE_STORAGE);
     autofree char *metadata = google_metadata_url(&run, "instance/id");
 

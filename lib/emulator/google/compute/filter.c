@@ -125,7 +125,8 @@ static int parse_quoted(struct parser *parser, struct buf *value)
 {
     char quote = *parser->p++;
     for (; *parser->p != quote; parser->p++) {
-        if (*parser->p == '\\' && parser->p[1] != '\0')
+        /* Only the quote is escaped here; what else a backslash means is the expression's. */
+        if (*parser->p == '\\' && parser->p[1] == quote)
             parser->p++;
         if (*parser->p == '\0')
             return -1;

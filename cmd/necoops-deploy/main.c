@@ -1,0 +1,94 @@
+/* necoops-deploy(1): options in, library call, result out. */
+#include <string.h>
+#include "necoops/cli/cli.h"
+#include "necoops/deploy/deploy.h"
+
+#define TIMEOUT_MS ((int64_t)30 * 60 * 1000)
+
+static struct deploy_options options = {.stable_ms = -1};
+static struct strv apps;
+static const char *if_no_cluster;
+static const char *in_progress;
+
+static const struct opt opts[] = {
+    {OPT_STRING, 0, "cluster", "NAME", "cluster of the configuration; default: the instance's",
+     &options.cluster},
+    {OPT_STRING, 'r', "revision", "REV", "commit to deploy; default: what CI says, else HEAD",
+     &options.revision},
+    {OPT_STRINGS, 0, "apps", "PATTERN",
+     "only applications of this name (* and ?) or label (KEY=VALUE); repeatable", &apps},
+    {OPT_STRING, 0, "changed-since", "REV", "only applications that the changes since REV reach",
+     &options.changed_since},
+    {OPT_DURATION, 0, "stable-for", "DURATION", "how long all must stay healthy",
+     &options.stable_ms},
+    {OPT_CHOICE, 0, "in-progress", "WHAT",
+     "a sync in progress: wait for it, supersede one of ours for\nanother commit, or terminate it",
+     &in_progress, .choices = "wait|supersede|terminate"},
+    {OPT_FLAG, 0, "prune", NULL, "delete what the commit no longer has", &options.prune},
+    {OPT_FLAG, 0, "check", NULL, "only check the manifests of the commit", &options.check_only},
+    {OPT_FLAG, 0, "no-check", NULL, "do not check the manifests first; Argo CD judges them",
+     &options.no_check},
+    {OPT_CHOICE, 0, "if-no-cluster", "WHAT", "when there is no cluster: fail (status 3) or skip",
+     &if_no_cluster, .choices = "fail|skip"},
+    {OPT_STRING, 0, "junit", "FILE", "write a JUnit report", &options.junit},
+    {OPT_STRING, 0, "events", "FILE", "write what happens as JSON lines", &options.events},
+    {OPT_FLAG, .name = NULL},
+};
+
+static bool says(const char *value, const char *word)
+{
+    return value && strcmp(value, word) == 0;
+}
+
+static int run(struct cli *cli, struct err *err)
+{
+    autodeploy struct deploy_result result = {0};
+    autoerr struct err output = ERR_INIT;
+    autojson cJSON *json = NULL;
+    int rc;
+
+    options.apps = apps;
+    options.dry_run = cli->dry_run;
+    options.skip_without_cluster = says(if_no_cluster, "skip");
+    options.in_progress = says(in_progress, "terminate")   ? DEPLOY_TERMINATE
+                          : says(in_progress, "supersede") ? DEPLOY_SUPERSEDE
+                                                           : DEPLOY_WAIT;
+    rc = deploy_run(&cli->run, cli->conf, &options, &result, err);
+    strv_clear(&apps);
+    if (!cli->json) {
+        deploy_print(&result, stdout, cli->color);
+        return rc;
+    }
+    json = deploy_json(&result, err);
+    if (cli_print_json(json, &output) != 0 && rc == 0) {
+        err_move(err, &output);
+        return -1;
+    }
+    return rc;
+}
+
+static const struct cli_tool tool = {
+    .name = "necoops-deploy",
+    .synopsis = "[options]",
+    .summary = "Deploy a commit through Argo CD and wait until it is live, or say why not.",
+    .description =
+        "The root application of the cluster is made or pointed at the commit and synced, then "
+        "its\n"
+        "children, in the order of their sync waves or of app-sync-order.txt. It ends when all of\n"
+        "them run the commit and stay healthy. A cluster that watches a branch (sync: automated) "
+        "is\n"
+        "made to watch it, and its head is waited for.\n"
+        "Manifests are checked before anything is touched.",
+    .opts = opts,
+    .examples = "  necoops-deploy\n"
+                "  necoops-deploy --revision HEAD~1 --apps 'monitoring*' --junit deploy.xml\n"
+                "  necoops-deploy --cluster stage --timeout 20m\n"
+                "  necoops-deploy --check --changed-since origin/master\n",
+    .timeout_ms = TIMEOUT_MS,
+    .run = run,
+};
+
+int main(int argc, char **argv)
+{
+    return cli_main(&tool, argc, argv);
+}

@@ -1,0 +1,336 @@
+#include "evidence.h"
+
+#include <string.h>
+#include "necoops/base/text.h"
+
+#define PODS_MOST   3
+#define EVENTS_MOST 3
+#define LOG_LINES   10
+#define ANSWER_MS   5000
+#define LOG_CAP     BUF_SMALL
+
+static const struct {
+    const char *kind, *path;
+} workloads[] = {
+    {"Deployment", "/apis/apps/v1/namespaces/%s/deployments/%s"},
+    {"StatefulSet", "/apis/apps/v1/namespaces/%s/statefulsets/%s"},
+    {"DaemonSet", "/apis/apps/v1/namespaces/%s/daemonsets/%s"},
+    {"ReplicaSet", "/apis/apps/v1/namespaces/%s/replicasets/%s"},
+    {"Job", "/apis/batch/v1/namespaces/%s/jobs/%s"},
+    {"Pod", "/api/v1/namespaces/%s/pods/%s"},
+};
+
+void findings_clear(struct findings *findings)
+{
+    for (size_t i = 0; i < findings->len; i++) {
+        free(findings->items[i].text);
+        free(findings->items[i].container);
+    }
+    free(findings->items);
+    *findings = (struct findings){0};
+}
+
+/* Takes `text`. */
+static struct finding *add(struct findings *findings, char *text)
+{
+    findings->items = xrealloc(findings->items, (findings->len + 1) * sizeof(*findings->items));
+    findings->items[findings->len] = (struct finding){.text = text};
+    return &findings->items[findings->len++];
+}
+
+static cJSON *ask(struct kube *kube, const char *path, bool plain)
+{
+    autoerr struct err ignored = ERR_INIT;
+    struct kube_call call = {
+        .method = "GET",
+        .path = path,
+        .plain = plain,
+        .idempotent = true,
+        .what = "evidence",
+        .timeout_ms = ANSWER_MS,
+        .retry_ms = -1,
+        .cap = plain ? LOG_CAP : 0,
+    };
+    cJSON *answer = NULL;
+
+    return kube_call(kube, &call, &answer, &ignored) == 0 ? answer : NULL;
+}
+
+/* ---- logs ---- */
+
+static void add_log(struct kube *kube, const char *space, const char *pod, const char *container,
+                    bool previous, struct finding *finding)
+{
+    autofree char *space_part = url_encode(space);
+    autofree char *pod_part = url_encode(pod);
+    autofree char *container_part = url_encode(container);
+    autofree char *path =
+        xasprintf("/api/v1/namespaces/%s/pods/%s/log?container=%s&tailLines=%d%s", space_part,
+                  pod_part, container_part, LOG_LINES, previous ? "&previous=true" : "");
+    autojson cJSON *log = ask(kube, path, true);
+    char *longer;
+
+    if (!cJSON_IsString(log) || !log->valuestring[0]) {
+        return;
+    }
+    longer = xasprintf("%s\nlast lines of its log:\n%s", finding->text, log->valuestring);
+    free(finding->text);
+    finding->text = longer;
+}
+
+/* ---- containers ---- */
+
+static bool is_image_reason(const char *reason)
+{
+    return strstr(reason, "Image") != NULL || strcmp(reason, "ErrImagePull") == 0;
+}
+
+static void take_waiting(struct kube *kube, const char *space, const char *pod, const cJSON *status,
+                         struct findings *out)
+{
+    const char *container = json_str_or(status, "name", "");
+    const char *reason = json_str_or(status, "state.waiting.reason", "");
+    const char *message = json_str_or(status, "state.waiting.message", "");
+    struct finding *finding;
+
+    if (!reason[0] || strcmp(reason, "ContainerCreating") == 0 ||
+        strcmp(reason, "PodInitializing") == 0) {
+        return;
+    }
+    finding = add(out, xasprintf("Pod %s/%s, container '%s': %s%s%s", space, pod, container, reason,
+                                 message[0] ? ": " : "", message));
+    finding->container = xstrdup(container);
+    finding->member = is_image_reason(reason) ? "image" : NULL;
+    if (strcmp(reason, "CrashLoopBackOff") == 0) {
+        add_log(kube, space, pod, container, true, finding);
+    }
+}
+
+static void take_ended(struct kube *kube, const char *space, const char *pod, const cJSON *status,
+                       struct findings *out)
+{
+    const char *container = json_str_or(status, "name", "");
+    const char *reason = json_str_or(status, "state.terminated.reason", "");
+    int64_t code = 0;
+    struct finding *finding;
+
+    if (!json_i64(status, "state.terminated.exitCode", &code) || code == 0) {
+        return;
+    }
+    finding = add(out, xasprintf("Pod %s/%s, container '%s' ended with status %lld%s%s", space, pod,
+                                 container, (long long)code, reason[0] ? ": " : "", reason));
+    finding->container = xstrdup(container);
+    add_log(kube, space, pod, container, false, finding);
+}
+
+static void take_containers(struct kube *kube, const char *space, const char *pod,
+                            const cJSON *statuses, struct findings *out)
+{
+    const cJSON *status;
+
+    cJSON_ArrayForEach(status, statuses)
+    {
+        take_waiting(kube, space, pod, status, out);
+        take_ended(kube, space, pod, status, out);
+    }
+}
+
+/* ---- events ---- */
+
+struct events_of {
+    const char *kind, *name;
+    struct strv texts;
+    struct findings *out;
+};
+
+static const char *probe_of(const char *message)
+{
+    if (text_starts(message, "Readiness")) {
+        return "readinessProbe";
+    }
+    if (text_starts(message, "Liveness")) {
+        return "livenessProbe";
+    }
+    return text_starts(message, "Startup") ? "startupProbe" : NULL;
+}
+
+/* The name of a pod or replica set begins with that of what made it. */
+static bool concerns(const struct events_of *of, const cJSON *event)
+{
+    const char *name = json_str_or(event, "involvedObject.name", "");
+    size_t len = strlen(of->name);
+
+    return strncmp(name, of->name, len) == 0 && (name[len] == '\0' || name[len] == '-');
+}
+
+static int take_event(void *arg, const cJSON *event, struct err *err)
+{
+    struct events_of *of = arg;
+    const char *message = json_str_or(event, "message", "");
+    const char *path = json_str_or(event, "involvedObject.fieldPath", "");
+    struct finding *finding;
+
+    (void)err;
+    if (strcmp(json_str_or(event, "type", ""), "Warning") != 0 || !concerns(of, event) ||
+        of->texts.len == EVENTS_MOST || strv_has(&of->texts, message)) {
+        return 0;
+    }
+    strv_add(&of->texts, message);
+    finding =
+        add(of->out, xasprintf("%s %s/%s: %s: %s", json_str_or(event, "involvedObject.kind", ""),
+                               json_str_or(event, "involvedObject.namespace", ""),
+                               json_str_or(event, "involvedObject.name", ""),
+                               json_str_or(event, "reason", ""), message));
+    finding->member = probe_of(message);
+    if (text_starts(path, "spec.containers{")) {
+        const char *name = path + strlen("spec.containers{");
+
+        finding->container = xstrndup(name, strcspn(name, "}"));
+    }
+    return 0;
+}
+
+static void take_events(struct kube *kube, const char *space, const char *name,
+                        struct findings *out)
+{
+    autofree char *space_part = url_encode(space);
+    autofree char *path =
+        xasprintf("/api/v1/namespaces/%s/events?fieldSelector=type%%3DWarning", space_part);
+    autoerr struct err ignored = ERR_INIT;
+    struct events_of of = {.name = name, .out = out};
+
+    (void)!kube_list(kube, path, "events", take_event, &of, NULL, &ignored);
+    strv_clear(&of.texts);
+}
+
+/* ---- pods ---- */
+
+static bool is_ready(const cJSON *pod)
+{
+    const cJSON *condition;
+
+    if (strcmp(json_str_or(pod, "status.phase", ""), "Succeeded") == 0) {
+        return true;
+    }
+    cJSON_ArrayForEach(condition, json_at(pod, "status.conditions"))
+    {
+        if (strcmp(json_str_or(condition, "type", ""), "Ready") == 0) {
+            return strcmp(json_str_or(condition, "status", ""), "True") == 0;
+        }
+    }
+    return false;
+}
+
+static void take_conditions(const char *space, const cJSON *pod, struct findings *out)
+{
+    const cJSON *condition;
+
+    cJSON_ArrayForEach(condition, json_at(pod, "status.conditions"))
+    {
+        if (strcmp(json_str_or(condition, "type", ""), "PodScheduled") == 0 &&
+            strcmp(json_str_or(condition, "status", ""), "False") == 0) {
+            add(out, xasprintf("Pod %s/%s: %s: %s", space, json_str_or(pod, "metadata.name", ""),
+                               json_str_or(condition, "reason", "not scheduled"),
+                               json_str_or(condition, "message", "")));
+        }
+    }
+}
+
+struct pods_of {
+    struct kube *kube;
+    const char *space;
+    size_t taken;
+    cJSON *pods; /* those that are not ready */
+};
+
+static int keep_pod(void *arg, const cJSON *pod, struct err *err)
+{
+    struct pods_of *of = arg;
+
+    (void)err;
+    if (of->taken < PODS_MOST && !is_ready(pod)) {
+        json_push(of->pods, json_copy(pod));
+        of->taken++;
+    }
+    return 0;
+}
+
+static void take_pod(struct kube *kube, const char *space, const cJSON *pod, struct findings *out)
+{
+    const char *name = json_str_or(pod, "metadata.name", "");
+
+    take_conditions(space, pod, out);
+    take_containers(kube, space, name, json_at(pod, "status.initContainerStatuses"), out);
+    take_containers(kube, space, name, json_at(pod, "status.containerStatuses"), out);
+}
+
+/* "a=b,c=d" of the workload's selector; NULL when it has none. */
+static char *selector_of(const cJSON *workload)
+{
+    autobuf struct buf text = BUF_INIT(BUF_SMALL);
+    const cJSON *label;
+
+    cJSON_ArrayForEach(label, json_at(workload, "spec.selector.matchLabels"))
+    {
+        if (cJSON_IsString(label)) {
+            buf_addf(&text, "%s%s=%s", text.len ? "," : "", label->string, label->valuestring);
+        }
+    }
+    return text.len ? buf_steal(&text) : NULL;
+}
+
+static void take_pods(struct kube *kube, const char *space, const cJSON *workload,
+                      struct findings *out)
+{
+    autofree char *selector = selector_of(workload);
+    autofree char *space_part = url_encode(space);
+    autoerr struct err ignored = ERR_INIT;
+    autojson cJSON *pods = json_array();
+    struct pods_of of = {.kube = kube, .space = space, .pods = pods};
+    const cJSON *pod;
+
+    if (!selector) {
+        return;
+    }
+    autofree char *coded = url_encode(selector);
+    autofree char *path =
+        xasprintf("/api/v1/namespaces/%s/pods?labelSelector=%s", space_part, coded);
+    (void)!kube_list(kube, path, "pods", keep_pod, &of, NULL, &ignored);
+    cJSON_ArrayForEach(pod, pods)
+    {
+        take_pod(kube, space, pod, out);
+    }
+}
+
+static const char *path_of(const char *group, const char *kind)
+{
+    bool known = !group[0] || strcmp(group, "apps") == 0 || strcmp(group, "batch") == 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(workloads) && known; i++) {
+        if (strcmp(workloads[i].kind, kind) == 0) {
+            return workloads[i].path;
+        }
+    }
+    return NULL;
+}
+
+void evidence_find(struct kube *kube, const char *group, const char *kind, const char *space,
+                   const char *name, struct findings *out)
+{
+    const char *format = path_of(group, kind);
+    autojson cJSON *object = NULL;
+
+    if (!format || !space[0]) {
+        return;
+    }
+    autofree char *space_part = url_encode(space);
+    autofree char *name_part = url_encode(name);
+    autofree char *path = xasprintf(format, space_part, name_part);
+    object = ask(kube, path, false);
+    if (object && strcmp(kind, "Pod") == 0) {
+        take_pod(kube, space, object, out);
+    } else if (object) {
+        take_pods(kube, space, object, out);
+    }
+    take_events(kube, space, name, out);
+}

@@ -1,0 +1,25 @@
+/* What a cluster shows of a resource that is not well. */
+#ifndef DEPLOY_EVIDENCE_H
+#define DEPLOY_EVIDENCE_H
+
+#include "necoops/kube/client.h"
+
+struct finding {
+    char *text;         /* "Pod x/y: ImagePullBackOff: …", perhaps with log lines */
+    char *container;    /* to look for in the manifest; NULL: the resource as a whole */
+    const char *member; /* of the container: "image", "readinessProbe", …; or NULL */
+};
+
+struct findings {
+    struct finding *items;
+    size_t len;
+};
+
+/* Looks at the pods behind a workload (or at the pod), their containers, warnings and logs. Best
+ * effort: what cannot be read is left out. */
+void evidence_find(struct kube *kube, const char *group, const char *kind, const char *space,
+                   const char *name, struct findings *out);
+void findings_clear(struct findings *findings);
+#define autofindings CLEANUP(findings_clear)
+
+#endif
