@@ -11,7 +11,7 @@ import uuid
 
 import pytest
 
-from conftest import run_program
+from conftest import run_program, wait_for
 
 ZONE = "/compute/v1/projects/neco-test/zones/asia-northeast1-c"
 
@@ -492,6 +492,8 @@ def test_the_instance_token_has_the_instance_scopes(emulator):
     metadata = Metadata(emulator)
     token = json.loads(metadata.get("instance/service-accounts/default/token")[2])
     assert token["token_type"] == "Bearer" and token["expires_in"] > 3000
+    again = json.loads(metadata.get("instance/service-accounts/default/token")[2])
+    assert again["access_token"] == token["access_token"]  # kept until shortly before its end
     auth = {"Authorization": "Bearer " + token["access_token"]}
     refused(raw(emulator, "GET", ZONE + "/instances", auth), 403, "insufficientPermissions",
             "insufficient authentication scopes")
@@ -576,6 +578,22 @@ def test_serial_ports(emulator):
     assert last["contents"] == first["contents"][-10:]
     assert emulator.api("GET", path + "?port=2")[1]["contents"] == ""
     refused(emulator.api("GET", path + "?port=5"), 400, "invalid", "less than or equal to 4")
+
+
+def test_the_ring_of_a_serial_port(start_emulator):
+    emulator = start_emulator("--run-startup-scripts", timings=["boot=10ms"])
+    script = ("#!/bin/sh\nprintf 'first line\\n' >$NECOOPS_ROOT/dev/ttyS1\n"
+              "head -c 1500000 /dev/zero | tr '\\0' x >$NECOOPS_ROOT/dev/ttyS1\n"
+              "printf 'last \\377 line\\n' >$NECOOPS_ROOT/dev/ttyS1\n")
+    create(emulator, metadata={"items": [{"key": "startup-script", "value": script}]})
+
+    def look():
+        output = emulator.api("GET", ZONE + "/instances/neco-ops/serialPort?port=2&start=0")[1]
+        return output if output["contents"].rstrip().endswith("last \ufffd line") else None
+
+    output = wait_for(look)
+    assert int(output["start"]) == int(output["next"]) - 1048576  # the beginning is lost
+    assert "first line" not in output["contents"]
 
 
 # ---- the program ----

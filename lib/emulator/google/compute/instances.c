@@ -169,6 +169,8 @@ void instance_free(struct instance *instance)
         for (int i = 0; i < SERIAL_PORTS; i++)
             free(instance->inside->serial[i].data);
         guest_attributes_free(instance->inside);
+        free(instance->inside->token);
+        free(instance->inside->token_scopes);
         free(instance->inside);
     }
     spec_unref(instance->spec);

@@ -44,7 +44,9 @@ struct inside {
     int64_t served[10]; /* monotonic ms of the last guest attribute requests, a ring */
     unsigned int served_at;
     unsigned int refused;
-    struct listener *metadata; /* these two are touched by the worker only */
+    char *token, *token_scopes; /* handed out until five minutes before its end; NULL: none yet */
+    int64_t token_ends;         /* monotonic ms */
+    struct listener *metadata;  /* these two are touched by the worker only */
     struct metadata_service *service;
     uint16_t metadata_port;
 };
