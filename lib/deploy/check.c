@@ -34,7 +34,6 @@ static size_t take_faults(const struct plan *plan, const char *name, const struc
         const struct manifest_fault *fault = &set->faults[i];
         autofree char *text = manifest_fault_text(fault);
 
-        log_error(plan->run->log, "%s: %s", name, text);
         result_add_cause(app, xstrdup(fault->text), fault->file, fault->line,
                          fault_changed(plan, fault));
         if (i == 0) {
