@@ -66,6 +66,9 @@ int plan_changes(struct plan *plan, struct err *err) MUST_CHECK;
 /* ---- check.c: faults of the manifests; ERR_USAGE, and each as a cause of its app ---- */
 int plan_check(struct plan *plan, struct deploy_result *result, struct err *err) MUST_CHECK;
 
+/* ---- build.c: faults of kustomizations that do not build ---- */
+int plan_build(struct plan *plan, struct err *err) MUST_CHECK;
+
 /* ---- reach.c: the cluster ---- */
 struct reached {
     struct kube *kube;
