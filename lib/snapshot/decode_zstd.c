@@ -1,4 +1,5 @@
-/* zstd, block by block, straight into the ring that the next stage reads.
+/* zstd: frames that say how much they hold, and hold little, are decoded side by side; others block
+ * by block, straight into the ring that the next stage reads.
  *
  * The streaming interface of libzstd decodes into a window of its own and copies from there; at two
  * gigabytes a second that copy is a good part of the whole. The block interface leaves the window
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <zstd.h>
 #include "snapshot/decode.h"
+#include "snapshot/frames.h"
 
 #define WINDOW_MAX    ((uint64_t)128 << 20)
 #define PUBLISH_BYTES ((size_t)512 << 10)
@@ -17,12 +19,14 @@
 /* libzstd may write a little beyond a block while copying matches. */
 #define OVERRUN      64
 #define BLOCK_HEADER 3
+#define CHECKSUM     4
 
 struct zstd {
     ZSTD_DCtx *context;
     struct reader *in;
     struct queue *out;
-    struct ring *ring;
+    struct ring *ring;      /* NULL until a frame needs it */
+    struct frames *frames;  /* likewise */
     unsigned char *scratch; /* a block that lies across two spans */
     size_t block_max;
     struct err *err;
@@ -38,7 +42,7 @@ static int input_error(struct zstd *z)
 /* Exactly `len` bytes of input, or NULL with the error set. */
 static const unsigned char *take(struct zstd *z, size_t len)
 {
-    if (reader_ready(z->in) < len && !ring_publish(z->ring)) {
+    if (reader_ready(z->in) < len && z->ring && !ring_publish(z->ring)) {
         decode_stopped(z->err);
         return NULL;
     }
@@ -145,6 +149,97 @@ static int read_header(struct zstd *z, unsigned char *head, ZSTD_frameHeader *he
     return (int)have;
 }
 
+/* ---- frames decoded side by side ---- */
+
+/* A packed frame that is being collected. */
+struct packed {
+    unsigned char *data;
+    size_t len;
+    size_t size;
+};
+
+static int collect(struct zstd *z, struct packed *packed, size_t len)
+{
+    size_t got = 0;
+    if (len > packed->size - packed->len)
+        return err_set(z->err, ERR_FAILED,
+                       "zstd stream is corrupt: a frame is longer than it may be");
+    unsigned char *to = packed->data + packed->len;
+    const unsigned char *data = reader_take(z->in, to, len, &got);
+    if (got < len)
+        return input_error(z);
+    if (data != to)
+        memcpy(to, data, len);
+    packed->len += len;
+    return 0;
+}
+
+/* Blocks tell their own lengths (RFC 8878, 3.1.1.2). */
+static int collect_blocks(struct zstd *z, struct packed *packed)
+{
+    enum { RAW, RLE, COMPRESSED };
+    for (;;) {
+        if (collect(z, packed, BLOCK_HEADER) != 0)
+            return -1;
+        const unsigned char *head = packed->data + packed->len - BLOCK_HEADER;
+        uint32_t bits = head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16;
+        uint32_t type = bits >> 1 & 3, size = type == RLE ? 1 : bits >> 3;
+        if (type > COMPRESSED || size > ZSTD_BLOCKSIZE_MAX)
+            return err_set(z->err, ERR_FAILED, "zstd stream is corrupt: bad block header");
+        if (collect(z, packed, size) != 0)
+            return -1;
+        if (bits & 1)
+            return 0;
+    }
+}
+
+static int fit_frames(struct zstd *z, size_t content)
+{
+    if (z->frames && frames_content_max(z->frames) >= content)
+        return 0;
+    if (z->frames && frames_drain(z->frames, z->err) != 0)
+        return -1;
+    frames_retire(steal(z->frames));
+    return frames_new(content, z->out, &z->frames, z->err);
+}
+
+static int whole_frame(struct zstd *z, const unsigned char *head, size_t len,
+                       const ZSTD_frameHeader *header)
+{
+    struct packed packed = {.len = len};
+    size_t content = (size_t)header->frameContentSize;
+    if (z->ring && !ring_publish(z->ring))
+        return decode_stopped(z->err);
+    if (fit_frames(z, content) != 0)
+        return -1;
+    packed.data = frames_begin(z->frames, &packed.size);
+    if (!packed.data)
+        return frames_drain(z->frames, z->err);
+    memcpy(packed.data, head, len);
+    if (collect_blocks(z, &packed) != 0 ||
+        (header->checksumFlag && collect(z, &packed, CHECKSUM) != 0))
+        return -1;
+    frames_submit(z->frames, packed.len, content);
+    return 0;
+}
+
+/* ---- frames decoded as a stream ---- */
+
+static int streamed_frame(struct zstd *z, const unsigned char *head, size_t len,
+                          const ZSTD_frameHeader *header)
+{
+    if (z->frames && frames_drain(z->frames, z->err) != 0)
+        return -1;
+    if (fit_ring(z, header) != 0 || begin_frame(z, head, len) != 0)
+        return -1;
+    size_t size;
+    while ((size = ZSTD_nextSrcSizeToDecompress(z->context)) > 0) {
+        if (block(z, size) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int frame(struct zstd *z)
 {
     unsigned char head[ZSTD_FRAMEHEADERSIZE_MAX];
@@ -156,17 +251,20 @@ static int frame(struct zstd *z)
         return skip_frame(z, header.frameContentSize);
     if (header.dictID != 0)
         return err_set(z->err, ERR_FAILED, "zstd frame needs a dictionary, which is not supported");
-    if (fit_ring(z, &header) != 0 || begin_frame(z, head, (size_t)len) != 0)
-        return -1;
-    size_t size;
-    while ((size = ZSTD_nextSrcSizeToDecompress(z->context)) > 0) {
-        if (block(z, size) != 0)
-            return -1;
-    }
-    return 0;
+    /* One of no length, too, is left to the stream. */
+    if (header.frameContentSize - 1 < FRAMES_CONTENT_MAX)
+        return whole_frame(z, head, (size_t)len, &header);
+    return streamed_frame(z, head, (size_t)len, &header);
 }
 
-static int frames(struct zstd *z)
+static int finish(struct zstd *z)
+{
+    if (z->frames && frames_drain(z->frames, z->err) != 0)
+        return -1;
+    return !z->ring || ring_publish(z->ring) ? 0 : decode_stopped(z->err);
+}
+
+static int all_frames(struct zstd *z)
 {
     for (;;) {
         size_t len = 0;
@@ -174,7 +272,7 @@ static int frames(struct zstd *z)
         if (z->in->aborted)
             return decode_stopped(z->err);
         if (len == 0)
-            return !z->ring || ring_publish(z->ring) ? 0 : decode_stopped(z->err);
+            return finish(z);
         if (frame(z) != 0)
             return -1;
     }
@@ -187,7 +285,8 @@ int decode_zstd(struct reader *in, struct queue *out, struct err *err)
     if (!z.context)
         return err_set(err, ERR_FAILED, "out of memory");
     z.scratch = xmalloc(ZSTD_BLOCKSIZE_MAX + BLOCK_HEADER);
-    int result = frames(&z);
+    int result = all_frames(&z);
+    frames_retire(z.frames);
     ring_retire(z.ring);
     free(z.scratch);
     ZSTD_freeDCtx(z.context);

@@ -235,7 +235,8 @@ int tree_finish(struct tree *tree, struct err *err)
         autoclose int fd = walk(tree, dir->path, false, err);
         if (fd < 0)
             return -1;
-        if (own(fd, "", dir->uid, dir->gid, err) != 0 || set_time(fd, dir->mtime, dir->mtime_nsec, err))
+        if (own(fd, "", dir->uid, dir->gid, err) != 0 ||
+            set_time(fd, dir->mtime, dir->mtime_nsec, err))
             return err_prefix(err, "folder '%s'", dir->path);
         if (fchmod(fd, dir->mode) != 0)
             return err_set_errno(err, ERR_FAILED, errno, "cannot set the mode of folder '%s'",
