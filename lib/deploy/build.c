@@ -76,17 +76,28 @@ static void find_builder(const struct run *run, struct builder *out)
 
 /* ---- building ---- */
 
-/* The words in the log line that newer kubectls wrap them in: … "command failed" err="WORDS" */
-static char *unwrapped(const char *line)
+/* Newer kubectls wrap their words in a log line: … "command failed" err="WORDS", or, when they are
+ * several lines, err=<, each indented by a tab, and a line " >". */
+static char *unwrapped(const char *text)
 {
-    static const char mark[] = "\"command failed\" err=\"";
-    const char *words = strstr(line, mark);
+    static const char mark[] = "\"command failed\" err=";
+    const char *words = strstr(text, mark);
     autobuf struct buf out = BUF_INIT(BUF_SMALL);
 
     if (!words) {
-        return xstrdup(line);
+        return NULL;
     }
-    for (words += strlen(mark); *words && *words != '"'; words++) {
+    words += strlen(mark);
+    if (*words == '<') {
+        for (words += strspn(words, "<\n"); *words == '\t'; words += strspn(words, "\n")) {
+            size_t len = strcspn(words, "\n");
+
+            buf_addf(&out, "%s%.*s", out.len ? " " : "", (int)len - 1, words + 1);
+            words += len;
+        }
+        return buf_steal(&out);
+    }
+    for (words += *words == '"'; *words && *words != '"'; words++) {
         words += *words == '\\' && words[1];
         buf_addc(&out, *words);
     }
@@ -96,10 +107,14 @@ static char *unwrapped(const char *line)
 /* What the tool printed last, without its "Error: ". */
 static char *last_words(const struct buf *error)
 {
+    char *wrapped = unwrapped(error->data);
     autofree char *text = xstrdup(error->data);
     const char *line;
     size_t len = strlen(text);
 
+    if (wrapped) {
+        return wrapped;
+    }
     while (len && strchr("\r\n ", text[len - 1])) {
         text[--len] = '\0';
     }
@@ -108,7 +123,7 @@ static char *last_words(const struct buf *error)
     if (strncasecmp(line, "error: ", 7) == 0) {
         line += 7;
     }
-    return line[0] ? unwrapped(line) : xstrdup("it does not build, and gives no reason");
+    return xstrdup(line[0] ? line : "it does not build, and gives no reason");
 }
 
 /* Takes the path of our copy out of the text. */
