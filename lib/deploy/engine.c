@@ -593,6 +593,26 @@ static int drive(struct engine *engine, struct err *err)
     return -1;
 }
 
+/* What an earlier commit or branch left behind. */
+static void name_leftovers(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->len; i++) {
+        const struct member *member = engine->members[i];
+
+        for (size_t j = 0; member->selected && j < member->app.resources_len; j++) {
+            const struct argocd_resource *resource = &member->app.resources[j];
+
+            if (resource->leftover && !resource->of_operation) {
+                plan_note(engine->plan,
+                          "application '%s': %s '%s%s%s' is no longer in the commit, and still in "
+                          "the cluster; --prune deletes it",
+                          member->app.name, resource->kind, resource->space,
+                          resource->space[0] ? "/" : "", resource->name);
+            }
+        }
+    }
+}
+
 int engine_run(struct engine *engine, struct err *err)
 {
     int over;
@@ -607,8 +627,12 @@ int engine_run(struct engine *engine, struct err *err)
         }
         step_all(engine);
         over = is_over(engine, err);
-        if (over != 0) {
-            return over > 0 ? 0 : -1;
+        if (over > 0) {
+            name_leftovers(engine);
+            return 0;
+        }
+        if (over < 0) {
+            return -1;
         }
         if (engine->dirty) {
             continue; /* a step led to another one */

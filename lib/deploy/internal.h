@@ -52,6 +52,10 @@ char *plan_key(const struct plan *plan, const char *key);
 void plan_note(const struct plan *plan, const char *format, ...) PRINTF_LIKE(2, 3);
 /* --apps and --changed-since let it in. */
 bool plan_selects(const struct plan *plan, const struct argocd_app *app);
+/* A sync of this application prunes: it was asked for, or its policy in Git does. */
+bool plan_prunes(const struct plan *plan, const struct argocd_app *app);
+/* As the commit renders it; NULL when it does not, or is not at hand. */
+const struct planned_app *plan_app(const struct plan *plan, const char *name);
 /* Its place in the order of sync: smaller first, equal ones side by side. */
 int64_t plan_group(const struct plan *plan, const struct argocd_app *app);
 
