@@ -170,6 +170,19 @@ int64_t engine_now(const struct engine *engine);
 /* NULL when there is none of this name. */
 struct member *engine_find(const struct engine *engine, const char *name);
 
+/* ---- outcome.c ---- */
+/* 1: all is live and was for long enough; 0: go on; -1: failed. */
+int engine_outcome(struct engine *engine, struct err *err) MUST_CHECK;
+bool engine_any_failed(const struct engine *engine);
+/* Another run may have the cluster by now: nothing is written any more. */
+bool engine_is_lost(const struct engine *engine);
+/* Applications that are waited for, the root left aside; those at `step` when `of_step`. */
+size_t engine_count(const struct engine *engine, enum step step, bool of_step);
+/* "monitoring (Progressing: …), ingress and 3 more": what is not live. Caller frees. */
+char *engine_missing(const struct engine *engine);
+/* Notes what an earlier commit or branch left behind. */
+void engine_name_leftovers(const struct engine *engine);
+
 /* Moves one on as far as it goes now. */
 void member_step(struct member *member);
 /* Live already, without any doing of ours. */
