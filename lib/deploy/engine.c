@@ -359,6 +359,12 @@ void engine_prepare(struct engine *engine)
     select_members(engine);
 }
 
+/* Another run may have the cluster by now: nothing is written any more. */
+static bool is_lost(const struct engine *engine)
+{
+    return engine->lock && !kube_lock_held(engine->lock);
+}
+
 static void step_root(struct engine *engine)
 {
     struct member *root = engine->root;
@@ -379,7 +385,7 @@ static void step_all(struct engine *engine)
     bool stop;
     int64_t group;
 
-    if (!engine->listed) {
+    if (!engine->listed || is_lost(engine)) {
         return;
     }
     if (!engine->prepared) {
@@ -471,6 +477,13 @@ static int is_over(struct engine *engine, struct err *err)
         err_move(err, &engine->err);
         return -1;
     }
+    if (is_lost(engine)) {
+        return err_set(err, ERR_BUSY,
+                       "the lease of the cluster was lost (it is held by %s), so nothing more was "
+                       "changed",
+                       kube_lock_holder(engine->lock)[0] ? kube_lock_holder(engine->lock)
+                                                         : "nobody");
+    }
     if (any_failed(engine)) {
         if (!engine->failed_since) {
             engine->failed_since = now;
@@ -550,6 +563,9 @@ static int64_t next_due(const struct engine *engine)
     int64_t now = engine_now(engine);
     int64_t wait = kube_watch_due_ms(engine->watch, TICK_MS);
 
+    if (engine->lock) {
+        wait = kube_lock_due_ms(engine->lock, wait);
+    }
     if (engine->held_since) {
         int64_t left = engine->held_since + engine->stable_ms - now;
 
@@ -586,6 +602,9 @@ int engine_run(struct engine *engine, struct err *err)
     for (;;) {
         engine->dirty = false;
         kube_watch_tick(engine->watch);
+        if (engine->lock) {
+            kube_lock_tick(engine->lock);
+        }
         step_all(engine);
         over = is_over(engine, err);
         if (over != 0) {

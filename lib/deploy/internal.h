@@ -8,6 +8,7 @@
 #include "necoops/base/digest.h"
 #include "necoops/deploy/deploy.h"
 #include "necoops/git/git.h"
+#include "necoops/kube/lock.h"
 #include "necoops/kube/watch.h"
 #include "necoops/manifest/manifest.h"
 #include "necoops/report/events.h"
@@ -75,6 +76,11 @@ int deploy_reach(const struct plan *plan, struct http *http, struct reached *out
 void deploy_leave(struct reached *reached);
 #define autoreached CLEANUP(deploy_leave)
 
+/* ---- take.c: one run at a time ---- */
+/* `out` is to be released even when it fails. */
+int deploy_take(const struct plan *plan, struct kube *kube, struct kube_lock **out,
+                struct err *err) MUST_CHECK;
+
 /* ---- engine.c, member.c, ask.c: bringing it about ---- */
 
 enum step {
@@ -123,6 +129,7 @@ struct engine {
     const struct run *run;
     struct events *events;
     const struct argocd_install *install;
+    struct kube_lock *lock; /* NULL: none is needed */
     struct kube_watch *watch;
     struct member **members; /* sorted by name */
     size_t len, size;

@@ -131,17 +131,17 @@ static int ls_remote(const struct run *run, const struct git *git, const char *u
                      const char *pattern, int64_t timeout_ms, struct buf *out, struct err *err)
 {
     /* an end of options, so that no URL is read as one; never a question */
-    autostrv struct strv environ = STRV_INIT;
+    autostrv struct strv variables = STRV_INIT;
     const char *const argv[] = {"git", "ls-remote", "--quiet", "--", url, pattern, NULL};
 
-    strv_add(&environ, "GIT_TERMINAL_PROMPT=0");
-    strv_add(&environ, "GIT_SSH_COMMAND=ssh -oBatchMode=yes");
+    strv_add(&variables, "GIT_TERMINAL_PROMPT=0");
+    strv_add(&variables, "GIT_SSH_COMMAND=ssh -oBatchMode=yes");
     for (const char *const *e = run->environ; e && *e; e++) {
-        strv_add(&environ, *e);
+        strv_add(&variables, *e);
     }
     struct proc_spec spec = {
         .argv = argv,
-        .environ = (const char *const *)environ.items,
+        .environ = (const char *const *)variables.items,
         .dir = git ? (git->workdir ? git->workdir : git_repository_path(git->repo)) : NULL,
         .timeout_ms = timeout_ms,
     };

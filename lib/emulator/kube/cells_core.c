@@ -22,8 +22,6 @@ static void add(struct buf *text, const char *word)
 cJSON *cell_path(const cJSON *object, const char *path)
 {
     const cJSON *value = json_at(object, path);
-    autofree char *text = NULL;
-
     if (value != NULL && !cJSON_IsObject(value) && !cJSON_IsArray(value) && !cJSON_IsNull(value))
         return json_copy(value);
     if (text_starts(path, "status.") && text_ends(path, "s") && value == NULL &&
