@@ -5,7 +5,7 @@
 #include "necoops/base/text.h"
 
 #define MANAGER        "fieldManager=necoops"
-#define SYNC_RETRIES   3
+#define SYNC_RETRIES   5
 #define CONFLICT_MS    5000 /* a refused patch is tried again at the latest after this */
 #define LEAST_PAUSE_MS 100
 
