@@ -5,7 +5,7 @@
 
 #define TIMEOUT_MS ((int64_t)30 * 60 * 1000)
 
-static struct deploy_options options = {.stable_ms = -1};
+static struct deploy_options options = {.stable_ms = -1, .lock_timeout_ms = -1};
 static struct strv apps;
 static const char *if_no_cluster;
 static const char *in_progress;
@@ -24,6 +24,8 @@ static const struct opt opts[] = {
     {OPT_CHOICE, 0, "in-progress", "WHAT",
      "a sync in progress: wait for it, supersede one of ours for\nanother commit, or terminate it",
      &in_progress, .choices = "wait|supersede|terminate"},
+    {OPT_DURATION, 0, "lock-timeout", "DURATION", "how long to wait for another run on the cluster",
+     &options.lock_timeout_ms},
     {OPT_FLAG, 0, "prune", NULL, "delete what the commit no longer has", &options.prune},
     {OPT_FLAG, 0, "check", NULL, "only check the manifests of the commit", &options.check_only},
     {OPT_FLAG, 0, "no-check", NULL, "do not check the manifests first; Argo CD judges them",

@@ -12,7 +12,7 @@ struct options {
     const char *port_file, *data, *seed, *request_log, *credentials;
     struct strv git_mirrors, faults, timings;
     bool run_startup_scripts;
-    const char *write_snapshot, *tag, *kubernetes_version, *image_size;
+    const char *write_snapshot, *tag, *kubernetes_version, *argocd_version, *image_size;
     int64_t nodes;
     int verbose;
     bool quiet, help, version;
@@ -26,7 +26,7 @@ static void options_clear(struct options *options)
     strv_clear(&options->timings);
 }
 
-#define OPTION_ROWS 25
+#define OPTION_ROWS 26
 
 static void option_table(struct options *o, struct opt *rows)
 {
@@ -58,6 +58,8 @@ static void option_table(struct options *o, struct opt *rows)
         {OPT_INT, 0, "nodes", "N", "its VMs (default 3)", &o->nodes, .min = 1, .max = 100},
         {OPT_STRING, 0, "kubernetes-version", "V", "its Kubernetes (default v1.27.16)",
          &o->kubernetes_version},
+        {OPT_STRING, 0, "argocd-version", "V", "its Argo CD, or none (default v2.14.21)",
+         &o->argocd_version},
         {OPT_STRING, 0, "image-size", "SIZE", "apparent size of each image, as 64M (default 16M)",
          &o->image_size},
         {OPT_HEADING, .help = "Common"},
@@ -108,10 +110,12 @@ static int parse_size(const char *text, uint64_t *out, struct err *err)
 
 static int write_snapshot(const struct options *options, struct err *err)
 {
+    bool argocd = strcmp(options->argocd_version, "none") != 0;
     struct snapshot_spec spec = {.dir = options->write_snapshot,
                                  .tag = options->tag,
                                  .nodes = (int)options->nodes,
-                                 .kubernetes_version = options->kubernetes_version};
+                                 .kubernetes_version = options->kubernetes_version,
+                                 .argocd_version = argocd ? options->argocd_version : NULL};
     if (parse_size(options->image_size, &spec.image_bytes, err) < 0)
         return err_prefix(err, "--image-size");
     return placemat_write_snapshot(&spec, err);
@@ -213,14 +217,13 @@ static int emulator_main(int argc, char **argv, struct options *options)
 
 int main(int argc, char **argv)
 {
-    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
-    const char *name = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "";
-    if (strcmp(name, "pmctl") == 0 || strcmp(name, "ckecli") == 0)
+    if (placemat_is_command(argc > 0 ? argv[0] : NULL))
         return placemat_command_main(argc, argv);
     struct options options = {.log_format = "text",
                               .tag = "init",
                               .nodes = 3,
                               .kubernetes_version = "v1.27.16",
+                              .argocd_version = "v2.14.21",
                               .image_size = "16M"};
     int status = emulator_main(argc, argv, &options);
     options_clear(&options);

@@ -34,7 +34,6 @@ static size_t take_faults(const struct plan *plan, const char *name, const struc
         const struct manifest_fault *fault = &set->faults[i];
         autofree char *text = manifest_fault_text(fault);
 
-        log_error(plan->run->log, "%s: %s", name, text);
         result_add_cause(app, xstrdup(fault->text), fault->file, fault->line,
                          fault_changed(plan, fault));
         if (i == 0) {
@@ -82,6 +81,9 @@ int plan_check(struct plan *plan, struct deploy_result *result, struct err *err)
         return 0;
     }
     progress_phase(plan->run->progress, "check", "checking the manifests of %.12s", plan->commit);
+    if (plan_build(plan, err) != 0) {
+        return -1;
+    }
     faults = check_apps(plan, result, &first);
     if (faults) {
         return err_set(

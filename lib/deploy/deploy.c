@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define EXPLAIN_MS 15000
+#define RELEASE_MS 5000
 
 static void describe(struct deploy_result *result, const struct plan *plan)
 {
@@ -56,29 +57,46 @@ static void render_learnt(struct plan *plan)
     }
 }
 
+/* `run` is the one that the engine's cluster works in. */
+static int sync_and_tell(struct engine *engine, struct run *run, struct deploy_result *result,
+                         struct err *err)
+{
+    struct plan *plan = engine->plan;
+    int rc = engine_run(engine, err);
+
+    if (plan->commit && !result->revision[0]) { /* Argo CD told the head of the branch */
+        free(result->revision);
+        result->revision = xstrdup(plan->commit);
+    }
+    result_take(result, engine);
+    if (rc != 0 && err->code != ERR_INTERRUPTED && err->code != ERR_TERMINATED) {
+        *run = run_for_cleanup(run, EXPLAIN_MS); /* the time may be used up */
+        render_learnt(plan);
+        explain_failures(engine, result);
+    }
+    return rc;
+}
+
 /* `run` is the one that `kube` works in. */
 static int bring_about(struct plan *plan, struct run *run, struct kube *kube,
                        const struct argocd_install *install, struct events *events,
                        struct deploy_result *result, struct err *err)
 {
+    struct kube_lock *lock = NULL;
     autoengine struct engine engine;
+    bool alone = !plan->options->dry_run && !plan->follow;
     int rc;
 
     engine_init(&engine, plan, kube, install, events);
-    if (plan->options->dry_run) {
-        return engine_dry_run(&engine, result, err);
+    rc = alone ? deploy_take(plan, kube, &lock, err) : 0;
+    engine.lock = lock;
+    if (rc == 0 && plan->options->dry_run) {
+        rc = engine_dry_run(&engine, result, err);
+    } else if (rc == 0) {
+        rc = sync_and_tell(&engine, run, result, err);
     }
-    rc = engine_run(&engine, err);
-    if (plan->commit && !result->revision[0]) { /* Argo CD told the head of the branch */
-        free(result->revision);
-        result->revision = xstrdup(plan->commit);
-    }
-    result_take(result, &engine);
-    if (rc != 0 && err->code != ERR_INTERRUPTED && err->code != ERR_TERMINATED) {
-        *run = run_for_cleanup(run, EXPLAIN_MS); /* the time may be used up */
-        render_learnt(plan);
-        explain_failures(&engine, result);
-    }
+    *run = run_for_cleanup(run, RELEASE_MS);
+    kube_lock_release(lock);
     return rc;
 }
 

@@ -24,7 +24,6 @@ static int multipart(const struct upload *upload, const char *content_type, cons
     autojson cJSON *metadata = json_object();
     autofree char *text = NULL;
 
-    json_set_str(metadata, "name", upload->name);
     json_set_str(metadata, "contentType", content_type);
     json_set_str(metadata, "crc32c", crc32c_base64(upload->crc).text);
     text = json_print(metadata);
@@ -42,14 +41,15 @@ static int multipart(const struct upload *upload, const char *content_type, cons
 static char *upload_url(const struct upload *upload)
 {
     autofree char *bucket = url_encode(upload->bucket);
+    autofree char *name = url_encode(upload->name);
     autofree char *condition =
         upload->if_generation != GCS_ANY_GENERATION
             ? xasprintf("&ifGenerationMatch=%lld", (long long)upload->if_generation)
             : xstrdup("");
 
-    return xasprintf("%s/upload/storage/v1/b/%s/o?uploadType=multipart%s&fields=" GCS_FIELDS
+    return xasprintf("%s/upload/storage/v1/b/%s/o?uploadType=multipart&name=%s%s&fields=" GCS_FIELDS
                      "&prettyPrint=false",
-                     upload->gcs->endpoint, bucket, condition);
+                     upload->gcs->endpoint, bucket, name, condition);
 }
 
 static bool is_ours(const struct upload *upload, const struct gcs_object *object)

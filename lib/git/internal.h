@@ -5,7 +5,6 @@
 /* not <git2.h>: its index.h has a field of a name that banned.h bans */
 #include <git2/blob.h>
 #include <git2/branch.h>
-#include <git2/buffer.h>
 #include <git2/commit.h>
 #include <git2/config.h>
 #include <git2/diff.h>
@@ -14,12 +13,10 @@
 #include <git2/graph.h>
 #include <git2/object.h>
 #include <git2/refs.h>
-#include <git2/remote.h>
 #include <git2/repository.h>
 #include <git2/revparse.h>
 #include <git2/revwalk.h>
 #include <git2/status.h>
-#include <git2/strarray.h>
 #include <git2/tree.h>
 #include "necoops/git/git.h"
 

@@ -5,48 +5,93 @@
 #include "necoops/base/proc.h"
 #include "necoops/base/text.h"
 
-static void remote_freep(git_remote **remote)
+static void config_freep(git_config **config)
 {
-    git_remote_free(*remote);
+    git_config_free(*config);
 }
 
-static bool remote_is(struct git *git, const char *name, const char *url)
+static void config_iterator_freep(git_config_iterator **iterator)
 {
-    CLEANUP(remote_freep) git_remote *remote = NULL;
-    git_config *config = NULL;
-    git_buf value = {0};
-    bool same;
+    git_config_iterator_free(*iterator);
+}
 
-    if (git_remote_lookup(&remote, git->repo, name) != 0) {
+/* Calls `each` with every entry until it returns true. By hand, because libgit2 1.5 loses memory
+ * with every regular expression it matches. */
+static bool any_entry(git_config *config, bool (*each)(void *arg, const git_config_entry *entry),
+                      void *arg)
+{
+    CLEANUP(config_iterator_freep) git_config_iterator *iterator = NULL;
+    git_config_entry *entry;
+
+    if (git_config_iterator_new(&iterator, config) != 0) {
         return false;
     }
-    same = git_remote_url(remote) && git_url_same(git_remote_url(remote), url);
-    if (!same && git_repository_config(&config, git->repo) == 0) {
-        /* libgit2 applies url.*.insteadOf; the spelling in the file counts as well */
-        autofree char *key = xasprintf("remote.%s.url", name);
+    while (git_config_next(&entry, iterator) == 0) {
+        if (each(arg, entry)) {
+            return true;
+        }
+    }
+    return false;
+}
 
-        same = git_config_get_string_buf(&value, config, key) == 0 && git_url_same(value.ptr, url);
-        git_buf_dispose(&value);
-        git_config_free(config);
+struct rewrite {
+    const char *url;
+    char *rewritten;
+};
+
+/* url.BASE.insteadOf = PREFIX */
+static bool rewrites(void *arg, const git_config_entry *entry)
+{
+    struct rewrite *rewrite = arg;
+    size_t name = strlen(entry->name), tail = strlen(".insteadof");
+
+    if (!text_starts(entry->name, "url.") || !text_ends(entry->name, ".insteadof") ||
+        !entry->value[0] || !text_starts(rewrite->url, entry->value)) {
+        return false;
+    }
+    rewrite->rewritten = xasprintf("%.*s%s", (int)(name - tail - 4), entry->name + 4,
+                                   rewrite->url + strlen(entry->value));
+    return true;
+}
+
+struct search {
+    git_config *config;
+    const char *url;
+    char *found;
+};
+
+/* remote.NAME.url, as it stands there or as insteadOf makes it */
+static bool is_remote_with_url(void *arg, const git_config_entry *entry)
+{
+    struct search *search = arg;
+    struct rewrite rewrite = {.url = entry->value};
+    size_t name = strlen(entry->name);
+    bool same;
+
+    if (!text_starts(entry->name, "remote.") || !text_ends(entry->name, ".url") || name < 12) {
+        return false;
+    }
+    same =
+        git_url_same(entry->value, search->url) || (any_entry(search->config, rewrites, &rewrite) &&
+                                                    git_url_same(rewrite.rewritten, search->url));
+    free(rewrite.rewritten);
+    if (same) {
+        search->found = xstrndup(entry->name + 7, name - 11);
     }
     return same;
 }
 
 char *git_remote_for(struct git *git, const char *url)
 {
-    git_strarray names = {0};
-    char *found = NULL;
+    CLEANUP(config_freep) git_config *config = NULL;
+    struct search search = {.url = url};
 
-    if (git_remote_list(&names, git->repo) != 0) {
+    if (git_repository_config_snapshot(&config, git->repo) != 0) {
         return NULL;
     }
-    for (size_t i = 0; i < names.count && !found; i++) {
-        if (remote_is(git, names.strings[i], url)) {
-            found = xstrdup(names.strings[i]);
-        }
-    }
-    git_strarray_dispose(&names);
-    return found;
+    search.config = config;
+    (void)any_entry(config, is_remote_with_url, &search);
+    return search.found;
 }
 
 static bool reaches(struct git *git, const git_oid *from, const git_oid *commit)
@@ -86,17 +131,17 @@ static int ls_remote(const struct run *run, const struct git *git, const char *u
                      const char *pattern, int64_t timeout_ms, struct buf *out, struct err *err)
 {
     /* an end of options, so that no URL is read as one; never a question */
-    autostrv struct strv environ = STRV_INIT;
+    autostrv struct strv variables = STRV_INIT;
     const char *const argv[] = {"git", "ls-remote", "--quiet", "--", url, pattern, NULL};
 
-    strv_add(&environ, "GIT_TERMINAL_PROMPT=0");
-    strv_add(&environ, "GIT_SSH_COMMAND=ssh -oBatchMode=yes");
+    strv_add(&variables, "GIT_TERMINAL_PROMPT=0");
+    strv_add(&variables, "GIT_SSH_COMMAND=ssh -oBatchMode=yes");
     for (const char *const *e = run->environ; e && *e; e++) {
-        strv_add(&environ, *e);
+        strv_add(&variables, *e);
     }
     struct proc_spec spec = {
         .argv = argv,
-        .environ = (const char *const *)environ.items,
+        .environ = (const char *const *)variables.items,
         .dir = git ? (git->workdir ? git->workdir : git_repository_path(git->repo)) : NULL,
         .timeout_ms = timeout_ms,
     };

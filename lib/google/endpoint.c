@@ -75,30 +75,47 @@ static const char *moved_by(const struct run *run, const char *url)
     return NULL;
 }
 
+static bool names_host(const char *url, const char *text)
+{
+    struct url_parts parts;
+
+    return url_split(url, &parts) && strstr(text, parts.host) != NULL;
+}
+
 /* " (from 'http://host:port')" where the text does not name the host already; caller frees. */
 static char *origin(const char *url, const char *text)
 {
     struct url_parts parts;
 
-    if (!url_split(url, &parts) || strstr(text, parts.host) != NULL)
+    if (!url_split(url, &parts) || names_host(url, text))
         return xstrdup("");
     return xasprintf(" (from '%s://%s:%d')", parts.scheme, parts.host, parts.port);
 }
 
-int google_hint(const struct run *run, const char *url, struct err *err)
+/* Is this an error that another endpoint would cure? */
+static bool is_curable(const struct run *run, const char *url, const struct err *err)
 {
     autoerr struct err end = ERR_INIT;
+
+    /* What this request needed first, its token, has its own way out. */
+    if (strstr(err_text(err), "; check ") != NULL)
+        return false;
+    /* The run is over; that is the endpoint's fault when it did not answer. */
+    if (run_check(run, NULL, &end) < 0)
+        return err->code == ERR_TIMEOUT && moved_by(run, url) != NULL &&
+               names_host(url, err_text(err));
+    return err->code == ERR_UNREACHABLE || err->code == ERR_TIMEOUT || err->code == ERR_PROTOCOL ||
+           err->code == ERR_USAGE;
+}
+
+int google_hint(const struct run *run, const char *url, struct err *err)
+{
     struct err before = *err;
     const char *variable = moved_by(run, url);
     const char *advice =
         variable != NULL ? variable : "the network, and HTTPS_PROXY if there is a proxy";
 
-    if (run_check(run, NULL, &end) < 0)
-        return -1; /* it is the run that is over */
-    if (strstr(err_text(err), "; check ") != NULL)
-        return -1; /* of what this request needed first, its token: that has its own way out */
-    if (err->code != ERR_UNREACHABLE && err->code != ERR_TIMEOUT && err->code != ERR_PROTOCOL &&
-        err->code != ERR_USAGE)
+    if (!is_curable(run, url, err))
         return -1;
     autofree char *from = origin(url, err_text(err));
     autofree char *text = xasprintf("%s%s; check %s", err_text(err), from, advice);

@@ -82,13 +82,25 @@ char *http_summary(const struct http_response *response)
 
 /* ---- why there was no answer ---- */
 
+/* Is it known that the proxy was in the way? With NO_PROXY only libcurl knows; its words tell. */
+static bool through_proxy(const struct http_transfer *transfer)
+{
+    autofree char *host = NULL;
+
+    if (transfer->proxy == NULL || !transfer->proxy_may_not)
+        return transfer->proxy != NULL;
+    host = xstrndup(transfer->proxy, strcspn(transfer->proxy, ":"));
+    return transfer->cause.proxy_said != 0 || transfer->cause.code == CURLE_COULDNT_RESOLVE_PROXY ||
+           strstr(transfer->curl_error, host) != NULL;
+}
+
 /* "http://host:port", never the path or the query. */
 static char *place(const struct http_transfer *transfer)
 {
     const struct url_parts *url = &transfer->url;
     bool v6 = strchr(url->host, ':') != NULL;
-    autofree char *through = transfer->proxy_used != NULL
-                                 ? xasprintf(" (through the proxy '%s')", transfer->proxy_used)
+    autofree char *through = through_proxy(transfer)
+                                 ? xasprintf(" (through the proxy '%s')", transfer->proxy)
                                  : xstrdup("");
 
     return xasprintf("'%s://%s%s%s:%d'%s", url->scheme, v6 ? "[" : "", url->host, v6 ? "]" : "",
@@ -121,54 +133,63 @@ static char *connect_reason(const struct http_transfer *transfer)
     return text;
 }
 
+#define OWN_CA "; a CA of your own goes into CURL_CA_BUNDLE, SSL_CERT_FILE or the kubeconfig"
+
+static const struct failure {
+    CURLcode code;
+    enum err_code kind;
+    const char *before; /* before the place */
+    const char *reason; /* NULL: libcurl's words */
+    const char *advice;
+} failures[] = {
+    {CURLE_COULDNT_CONNECT, ERR_UNREACHABLE, "cannot connect to", NULL, ""},
+    {CURLE_OPERATION_TIMEDOUT, ERR_UNREACHABLE, "cannot connect to", "no answer within 10 s", ""},
+    {CURLE_COULDNT_RESOLVE_HOST, ERR_UNREACHABLE, "cannot connect to",
+     "no address is known for that name", ""},
+    {CURLE_COULDNT_RESOLVE_PROXY, ERR_UNREACHABLE, "cannot connect to",
+     "no address is known for the proxy's name", ""},
+    {CURLE_PEER_FAILED_VERIFICATION, ERR_UNREACHABLE, "cannot trust the certificate of", NULL,
+     OWN_CA},
+    {CURLE_SSL_CERTPROBLEM, ERR_DENIED, "cannot use the client certificate for", NULL, ""},
+    {CURLE_SSL_CONNECT_ERROR, ERR_UNREACHABLE, "cannot set up TLS with", NULL, ""},
+    {CURLE_SSL_CACERT_BADFILE, ERR_FAILED, "cannot read the CA certificates for", NULL, ""},
+    {CURLE_UNSUPPORTED_PROTOCOL, ERR_PROTOCOL, "cannot speak HTTP with", NULL, ""},
+    {CURLE_WEIRD_SERVER_REPLY, ERR_PROTOCOL, "cannot speak HTTP with", NULL, ""},
+    {CURLE_PARTIAL_FILE, ERR_UNREACHABLE, "lost the connection to", NULL, ""},
+    {CURLE_GOT_NOTHING, ERR_UNREACHABLE, "lost the connection to", NULL, ""},
+    {CURLE_SEND_ERROR, ERR_UNREACHABLE, "lost the connection to", NULL, ""},
+    {CURLE_RECV_ERROR, ERR_UNREACHABLE, "lost the connection to", NULL, ""},
+};
+
+static struct failure find_failure(CURLcode code)
+{
+    for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
+        if (failures[i].code == code)
+            return failures[i];
+    }
+    return (struct failure){code, ERR_UNREACHABLE, "no answer from", NULL, ""};
+}
+
 static void describe_curl(struct http_transfer *transfer, const char *where)
 {
-    struct err *err = &transfer->last;
-    autofree char *words = detail(transfer);
+    struct failure failure = find_failure(transfer->cause.code);
+    long proxy_said = transfer->cause.proxy_said;
     autofree char *reason = NULL;
 
-    switch (transfer->cause.code) {
-    case CURLE_COULDNT_CONNECT:
-        reason = connect_reason(transfer);
-        err_set(err, ERR_UNREACHABLE, "cannot connect to %s: %s", where, reason);
-        break;
-    case CURLE_OPERATION_TIMEDOUT:
-        err_set(err, ERR_UNREACHABLE, "cannot connect to %s: no answer within 10 s", where);
-        break;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        err_set(err, ERR_UNREACHABLE, "cannot connect to %s: no address is known for that name",
-                where);
-        break;
-    case CURLE_PEER_FAILED_VERIFICATION:
-        err_set(err, ERR_UNREACHABLE,
-                "the certificate of %s is not trusted: %s; a CA of your own goes into "
-                "SSL_CERT_FILE or the kubeconfig",
-                where, words);
-        break;
-    case CURLE_SSL_CERTPROBLEM:
-        err_set(err, ERR_DENIED, "the client certificate for %s cannot be used: %s", where, words);
-        break;
-    case CURLE_SSL_CONNECT_ERROR:
-        err_set(err, ERR_UNREACHABLE, "no TLS connection with %s: %s", where, words);
-        break;
-    case CURLE_SSL_CACERT_BADFILE:
-        err_set(err, ERR_FAILED, "cannot read the CA certificates for %s: %s", where, words);
-        break;
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY:
-        err_set(err, ERR_PROTOCOL, "%s does not speak HTTP: %s", where, words);
-        break;
-    case CURLE_PARTIAL_FILE:
-    case CURLE_GOT_NOTHING:
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-        err_set(err, ERR_UNREACHABLE, "lost the connection to %s: %s", where, words);
-        break;
-    default:
-        err_set(err, ERR_UNREACHABLE, "no answer from %s: %s", where, words);
-        break;
+    if (proxy_said >= 300) {
+        err_set(&transfer->last, proxy_said == 407 ? ERR_DENIED : ERR_UNREACHABLE,
+                "cannot connect to %s: the proxy answered %ld; check HTTPS_PROXY and NO_PROXY",
+                where, proxy_said);
+        return;
     }
+    if (failure.reason != NULL)
+        reason = xstrdup(failure.reason);
+    else if (failure.code == CURLE_COULDNT_CONNECT)
+        reason = connect_reason(transfer);
+    else
+        reason = detail(transfer);
+    err_set(&transfer->last, failure.kind, "%s %s: %s%s", failure.before, where, reason,
+            failure.advice);
 }
 
 static bool names_host(const struct http_transfer *transfer)
@@ -199,4 +220,21 @@ void describe_try(struct http_transfer *transfer)
     }
     if (!names_host(transfer))
         err_prefix(err, "%s", transfer->request.what);
+}
+
+/* A request that may be silent (a long poll, a watch) is not to blame for the end. */
+void describe_run_end(const struct http_transfer *transfer, struct err *err)
+{
+    int64_t silent = run_mono_ms(transfer->http->run) - transfer->last_moved;
+    autofree char *text = xstrdup(err_text(err));
+    autofree char *where = place(transfer);
+
+    if (err->code != ERR_TIMEOUT)
+        return;
+    if (transfer->state == RUNNING && transfer->request.stall_ms > 0 && silent >= 1000)
+        err_set(err, ERR_TIMEOUT, "%s: no answer from %s for %lld s", text, where,
+                (long long)(silent / 1000));
+    else if (transfer->last.code != ERR_NONE)
+        err_set(err, ERR_TIMEOUT, "%s: the last try ended with: %s", text,
+                err_text(&transfer->last));
 }

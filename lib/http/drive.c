@@ -175,6 +175,7 @@ static bool must_wait(const struct http *http, const struct http_transfer *trans
 static void end_try(struct http_transfer *transfer, CURLcode code, enum transfer_cut cut)
 {
     transfer->cause = (struct retry_cause){.code = code, .cut = cut};
+    curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &transfer->cause.proxy_said);
     describe_try(transfer);
     transfer_detach(transfer);
     if (transfer->response.status != 0)

@@ -109,17 +109,6 @@ static void single_done(void *arg, struct http_response *response, struct err *e
     http_response_init(response, response->body.cap);
 }
 
-/* The time is over: say what the last try met, if any ended. */
-static void add_last_failure(const struct http_transfer *transfer, struct err *err)
-{
-    autofree char *text = NULL;
-
-    if (err->code != ERR_TIMEOUT || transfer->last.code == ERR_NONE)
-        return;
-    text = xasprintf("%s: the last try ended with: %s", err_text(err), err_text(&transfer->last));
-    err_set(err, ERR_TIMEOUT, "%s", text);
-}
-
 int http_perform(struct http *http, const struct http_request *request,
                  struct http_response *response, struct err *err)
 {
@@ -136,7 +125,7 @@ int http_perform(struct http *http, const struct http_request *request,
             continue;
         if (single.ended) /* ended in the same breath as the run */
             break;
-        add_last_failure(transfer, err);
+        describe_run_end(transfer, err);
         http_cancel(transfer);
         return -1;
     }

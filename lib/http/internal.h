@@ -20,6 +20,7 @@ enum transfer_cut { CUT_NONE, CUT_TIMEOUT, CUT_STALL };
 struct retry_cause {
     CURLcode code; /* CURLE_OK: it was answered */
     enum transfer_cut cut;
+    long proxy_said; /* what a proxy answered to CONNECT; 0: nothing, or there is none */
 };
 
 struct http_transfer {
@@ -58,7 +59,8 @@ struct http_transfer {
     CURL *easy;
     struct curl_slist *lines;
     struct curl_slist *connect_to;
-    char *proxy_used; /* NULL: none */
+    char *proxy;        /* "host:port"; NULL: none */
+    bool proxy_may_not; /* NO_PROXY may exclude this host: libcurl decides */
     char curl_error[CURL_ERROR_SIZE];
 };
 
@@ -95,6 +97,8 @@ bool retry_schedule(struct http_transfer *transfer);
 /* ---- describe.c ---- */
 /* Sets `last` to how the try ended, when it was no success; libcurl must still hold it. */
 void describe_try(struct http_transfer *transfer);
+/* The run is over: adds what this transfer was waiting for. */
+void describe_run_end(const struct http_transfer *transfer, struct err *err);
 
 /* ---- redact.c ---- */
 /* A copy without secrets; caller frees. */

@@ -5,9 +5,11 @@
 #include <string.h>
 #include "necoops/base/digest.h"
 
-#define FIRST_MS    1000
-#define MOST_MS     32000
-#define STRANGER_MS 5000 /* for a host that never answered and cannot be connected to */
+#define FIRST_MS 1000
+#define MOST_MS  32000
+/* For a host that never answered: when it cannot be connected to, and when it is silent. */
+#define STRANGER_MS        5000
+#define SILENT_STRANGER_MS 35000
 
 static bool connection_failed(const struct http_transfer *transfer)
 {
@@ -25,6 +27,8 @@ static bool connection_failed(const struct http_transfer *transfer)
 
 static bool connection_lost(const struct http_transfer *transfer)
 {
+    if (transfer->cause.proxy_said >= 400 && transfer->cause.proxy_said < 500)
+        return false; /* it was told not to */
     switch (transfer->cause.code) {
     case CURLE_PARTIAL_FILE:
     case CURLE_GOT_NOTHING:
@@ -56,11 +60,15 @@ static bool worth_it(const struct http_transfer *transfer)
 static int64_t time_for_all(const struct http_transfer *transfer)
 {
     int64_t most = transfer->request.retry_ms;
+    int64_t for_strangers = INT64_MAX;
     autofree char *name = xasprintf("%s:%d", transfer->url.host, transfer->url.port);
 
-    if (connection_failed(transfer) && most > STRANGER_MS &&
-        !strv_has(&transfer->http->answered, name))
-        most = STRANGER_MS;
+    if (connection_failed(transfer))
+        for_strangers = STRANGER_MS;
+    else if (transfer->cause.cut != CUT_NONE)
+        for_strangers = SILENT_STRANGER_MS;
+    if (for_strangers < most && !strv_has(&transfer->http->answered, name))
+        most = for_strangers;
     return most;
 }
 

@@ -32,8 +32,9 @@ void trace_request(const struct http_transfer *transfer)
     autofree char *url = redact_text(request->url, strlen(request->url));
 
     log_trace(log, "> %s %s", request->method, url);
-    if (transfer->proxy_used != NULL)
-        log_trace(log, "> (through the proxy '%s')", transfer->proxy_used);
+    if (transfer->proxy != NULL)
+        log_trace(log, "> (proxy '%s'%s)", transfer->proxy,
+                  transfer->proxy_may_not ? ", unless NO_PROXY has the host" : "");
     for (const struct curl_slist *at = transfer->lines; at != NULL; at = at->next)
         trace_line(log, ">", at->data);
     trace_body(log, ">", request->body, request->body_len);

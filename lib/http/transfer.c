@@ -220,8 +220,9 @@ static void set_proxy(struct http_transfer *transfer)
     curl_easy_setopt(transfer->easy, CURLOPT_PROXY, choice.url);
     curl_easy_setopt(transfer->easy, CURLOPT_NOPROXY, choice.exclude);
     curl_easy_setopt(transfer->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    free(transfer->proxy_used);
-    transfer->proxy_used = choice.url[0] != '\0' ? proxy_name(choice.url) : NULL;
+    free(transfer->proxy);
+    transfer->proxy = choice.url[0] != '\0' ? proxy_name(choice.url) : NULL;
+    transfer->proxy_may_not = choice.exclude[0] != '\0';
 }
 
 static void set_connection(struct http_transfer *transfer)
@@ -311,7 +312,7 @@ void transfer_free(struct http_transfer *transfer)
     http_response_clear(&transfer->response);
     err_clear(&transfer->err);
     err_clear(&transfer->last);
-    free(transfer->proxy_used);
+    free(transfer->proxy);
     free(transfer);
 }
 

@@ -5,12 +5,14 @@
 #include "necoops/base/timefmt.h"
 #include "necoops/instance/find.h"
 
-#define POLL_MS         1000
-#define POLL_FIRST_MS   250  /* doubled until it is POLL_MS: what is nearly ready is not waited for */
-#define LOOK_EVERY      5    /* polls of the console for one look at the instance */
-#define ATTRIBUTE_EVERY 15   /* and for one at its guest attribute, of which 10 a minute are allowed */
-#define CLOCK_SLACK_MS  5000 /* the instance's clock against the cloud's */
-#define CONSOLE_KEPT    ((size_t)256 << 10)
+#define POLL_MS       1000
+#define POLL_FIRST_MS 250 /* doubled until it is POLL_MS: what is nearly ready is not waited for   \
+                           */
+#define LOOK_EVERY 5      /* polls of the console for one look at the instance */
+#define ATTRIBUTE_EVERY                                                                            \
+    15 /* and for one at its guest attribute, of which 10 a minute are allowed */
+#define CLOCK_SLACK_MS 5000 /* the instance's clock against the cloud's */
+#define CONSOLE_KEPT   ((size_t)256 << 10)
 
 static bool is_any(const char *status, const char *const *list)
 {
@@ -105,13 +107,13 @@ static void trim_console(struct following *follow)
 static int read_console(struct following *follow, struct err *err)
 {
     autobuf struct buf text = BUF_INIT(BUF_MEDIUM);
-    int64_t lost = 0;
+    int64_t lost = 0, from = follow->next;
     if (gce_serial_output(follow->gce, instance_zone(follow->instance),
-                          instance_id(follow->instance), 1, follow->next, &text, &follow->next,
-                          &lost, err) < 0)
+                          instance_id(follow->instance), 1, from, &text, &follow->next, &lost,
+                          err) < 0)
         return -1;
-    if (lost > 0 && follow->next > 0)
-        log_debug(follow->run->log, "%lld bytes of the console were lost", (long long)lost);
+    if (lost > 0 && from > 0)
+        log_info(follow->run->log, "%lld bytes of the console were lost", (long long)lost);
     buf_add(&follow->result->console, text.data, text.len);
     struct phase_report report;
     if (phase_from_console(&follow->result->console, &follow->parsed, &report))
@@ -186,11 +188,10 @@ static int follow_loop(struct following *follow, int64_t deadline, struct err *e
         if (has_ended(follow))
             return 0;
         if (run_mono_ms(follow->run) >= deadline)
-            return err_set(err, ERR_TIMEOUT,
-                           "timed out waiting for the setup: its last phase is '%s'%s%s",
-                           phase_name(follow->result->report.phase),
-                           follow->result->report.message[0] ? ": " : "",
-                           follow->result->report.message);
+            return err_set(
+                err, ERR_TIMEOUT, "timed out waiting for the setup: its last phase is '%s'%s%s",
+                phase_name(follow->result->report.phase),
+                follow->result->report.message[0] ? ": " : "", follow->result->report.message);
         autofree char *missing = xasprintf("the setup of the instance, whose last phase is '%s'",
                                            phase_name(follow->result->report.phase));
         if (run_sleep(follow->run, interval, missing, err) < 0)

@@ -2,6 +2,7 @@
 # necoops startup script: run as root at every boot of the instance, first or not. Each step tells
 # what it does as a phase, on the console and in the guest attribute necoops/phase; a step that fails
 # ends the script with the phase `failed` and its reason. The lines above come from necoops-create.
+# shellcheck disable=SC2154 # assigned above the script by necoops-create
 set -u -o pipefail
 umask 022
 

@@ -47,7 +47,7 @@ static cJSON *cluster_info(const cJSON *cluster)
     return info;
 }
 
-static void fill_environ(const struct run *run, const struct kube_exec *exec, struct strv *environ)
+static void fill_environ(const struct run *run, const struct kube_exec *exec, struct strv *variables)
 {
     autojson cJSON *info = json_object();
     cJSON *spec;
@@ -61,9 +61,9 @@ static void fill_environ(const struct run *run, const struct kube_exec *exec, st
     }
     autofree char *text = json_print(info);
     /* the first of a name counts: what is added comes before what was there */
-    strv_addf(environ, "KUBERNETES_EXEC_INFO=%s", text);
+    strv_addf(variables, "KUBERNETES_EXEC_INFO=%s", text);
     for (size_t i = 0; i < exec->environ.len; i++) {
-        strv_add(environ, exec->environ.items[i]);
+        strv_add(variables, exec->environ.items[i]);
     }
     for (const char *const *e = run->environ; e && *e; e++) {
         size_t name = strcspn(*e, "=") + 1;
@@ -73,7 +73,7 @@ static void fill_environ(const struct run *run, const struct kube_exec *exec, st
             known = strncmp(*e, exec->environ.items[i], name) == 0;
         }
         if (!known) {
-            strv_add(environ, *e);
+            strv_add(variables, *e);
         }
     }
 }
@@ -113,7 +113,7 @@ static int run_plugin(const struct run *run, const struct kube_exec *exec, struc
                       struct err *err)
 {
     autostrv struct strv argv = STRV_INIT;
-    autostrv struct strv environ = STRV_INIT;
+    autostrv struct strv variables = STRV_INIT;
     struct proc_result result = {.out = BUF_INIT(BUF_SMALL * 4), .error = BUF_INIT(BUF_SMALL)};
     struct proc_spec spec = {.timeout_ms = TIMEOUT_MS};
     int rc;
@@ -122,9 +122,9 @@ static int run_plugin(const struct run *run, const struct kube_exec *exec, struc
     for (size_t i = 0; i < exec->args.len; i++) {
         strv_add(&argv, exec->args.items[i]);
     }
-    fill_environ(run, exec, &environ);
+    fill_environ(run, exec, &variables);
     spec.argv = (const char *const *)argv.items;
-    spec.environ = (const char *const *)environ.items;
+    spec.environ = (const char *const *)variables.items;
     rc = proc_check(run, &spec, &result, err);
     if (rc == 0) {
         rc = buf_add(out, result.out.data, result.out.len);

@@ -28,6 +28,7 @@ struct deploy_options {
     bool prune;
     bool skip_without_cluster; /* no cluster: nothing to do, instead of ERR_NO_CLUSTER */
     enum deploy_in_progress in_progress;
+    int64_t lock_timeout_ms; /* -1: as configured */
     const char *junit;  /* file, or NULL */
     const char *events; /* file, or NULL */
 };

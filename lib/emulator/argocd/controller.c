@@ -8,8 +8,10 @@
 #include "emulator/argocd/application.h"
 
 /* In reality 3 minutes; here everything else is as much faster. */
-#define POLL_FACTOR    40   /* of the reaction time: branches are looked at */
-#define COMPARE_FACTOR 400  /* of the reaction time: everything is compared again */
+#define POLL_FACTOR    40  /* of the reaction time: branches are looked at */
+#define COMPARE_FACTOR 400 /* of the reaction time: everything is compared again */
+#define MIN_POLL_MS    200
+#define MIN_COMPARE_MS 5000
 #define IDLE_MS        250  /* longest wait before the stop flag is looked at */
 #define MAX_BATCH      1000 /* events read at a time */
 #define MAX_TURNS      16   /* things done before the events are looked at again */
@@ -232,11 +234,11 @@ static void on_event(struct controller *controller, const struct store_event *ev
 }
 
 /* Everything anew: at the start, and when the history was shorter than a pause of ours. */
-static void start_over(struct controller *controller)
+static void start_over(struct controller *controller, enum compare_level level)
 {
     controller->seen = store_version(controller->store);
     read_settings(controller);
-    refresh_all(controller, COMPARE_NEEDED);
+    refresh_all(controller, level);
 }
 
 /* ---- what is due ---- */
@@ -322,20 +324,26 @@ static bool moved(struct controller *controller, const cJSON *app)
     return false;
 }
 
+static int64_t at_least(int64_t value, int64_t least)
+{
+    return value > least ? value : least;
+}
+
 static void poll_applications(struct controller *controller)
 {
     int64_t now = run_mono_ms(&controller->run);
     int64_t reaction = controller->config.reconcile_ms;
+    int64_t between = at_least(COMPARE_FACTOR * reaction, MIN_COMPARE_MS);
 
     if (now < controller->next_poll)
         return;
-    controller->next_poll = now + POLL_FACTOR * reaction;
+    controller->next_poll = now + at_least(POLL_FACTOR * reaction, MIN_POLL_MS);
     for (size_t i = 0; i < controller->items_len; i++) {
         struct queue_item *item = &controller->items[i];
         struct stored *stored = controller_application(controller, item->name);
 
-        if (stored != NULL && (now - item->compared_at >= COMPARE_FACTOR * reaction ||
-                               moved(controller, stored->object))) {
+        if (stored != NULL &&
+            (now - item->compared_at >= between || moved(controller, stored->object))) {
             set_sooner(&item->refresh_at, now + reaction);
             item->level = COMPARE_LATEST;
         }
@@ -365,7 +373,7 @@ static void watch(struct controller *controller)
         int got = store_next(controller->store, controller->seen, NULL, NULL, wait, &event);
 
         if (got < 0)
-            start_over(controller);
+            start_over(controller, COMPARE_RECENT);
         if (got <= 0)
             return;
         controller->seen = event.stored->version;
@@ -379,7 +387,7 @@ static void *run_controller(void *arg)
 {
     struct controller *controller = arg;
 
-    start_over(controller);
+    start_over(controller, COMPARE_NEEDED);
     while (!controller->stop && !store_closed(controller->store)) {
         watch(controller);
         poll_applications(controller);

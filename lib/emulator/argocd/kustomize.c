@@ -87,8 +87,10 @@ static int build(const struct kustomize_request *request, const char *path, cJSO
     struct proc_result result = {.out = BUF_INIT(MAX_OUTPUT), .error = BUF_INIT(MAX_COMPLAINT)};
     int done = run_tool(request, "kustomize", "build", path, &result, err);
 
-    if (done < 0 && err->code == ERR_NOT_FOUND)
+    if (done < 0 && err->code == ERR_NOT_FOUND) {
+        err_clear(err);
         done = run_tool(request, "kubectl", "kustomize", path, &result, err);
+    }
     if (done < 0 && err->code == ERR_NOT_FOUND)
         return err_set(err, ERR_NOT_FOUND,
                        "rpc error: code = Unknown desc = neither 'kustomize' nor 'kubectl' is in "

@@ -143,37 +143,37 @@ static struct result *free_result(struct renderer *renderer)
     return oldest;
 }
 
-/* A kustomization that names nothing outside its own folder depends on that folder alone. */
-static bool depends_on_own_folder(const char *root, const char *path)
+/* What of a source decides its objects, beside the content of the repository. */
+static char *source_text(const struct renderer *renderer, const struct render_request *request)
 {
-    static const char *const names[] = {"kustomization.yaml", "kustomization.yml", "Kustomization"};
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        autofree char *file = xasprintf("%s/%s/%s", root, path, names[i]);
-        autobuf struct buf text = BUF_INIT(BUF_MEDIUM);
-        autoerr struct err ignored = ERR_INIT;
-
-        if (fs_exists(file))
-            return fs_read(file, &text, &ignored) == 0 && strstr(text.data, "..") == NULL &&
-                   strstr(text.data, "resources:\n- ./") == NULL &&
-                   strstr(text.data, "bases:") == NULL;
-    }
-    return true;
-}
-
-static char *cache_key(struct renderer *renderer, const struct render_request *request,
-                       const char *root, const char *path)
-{
-    struct commit_sha content = request->sha;
-    const char *depends_on = depends_on_own_folder(root, path) ? path : "";
-    autofree char *source = json_print(request->source);
+    static const char *const others[] = {"repoURL", "targetRevision", "ref", "name"};
+    autojson cJSON *source = json_copy(request->source);
     autofree char *text = NULL;
 
-    (void)repository_content_id(renderer->repositories, request->mirror, &request->sha, depends_on,
-                                &content);
-    text = xasprintf("%s\n%s\n%s\n%d\n%s", content.text, path, source, request->patches_known,
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(source, others[i]);
+    text = json_print(source);
+    return xasprintf("%s\n%d\n%s", text, request->patches_known,
                      renderer->build_options != NULL ? renderer->build_options : "");
+}
+
+static char *key_of(const char *content, const char *source)
+{
+    autofree char *text = xasprintf("%s\n%s", content, source);
+
     return xstrdup(sha256(text, strlen(text)).text);
+}
+
+/* The same for every commit that has the same content where it matters. */
+static char *content_key(struct renderer *renderer, const struct render_request *request,
+                         const char *root, const char *path, const char *source)
+{
+    autofree char *folder = render_dependency(root, path);
+    struct commit_sha content = request->sha;
+
+    (void)repository_content_id(renderer->repositories, request->mirror, &request->sha, folder,
+                                &content);
+    return key_of(content.text, source);
 }
 
 /* ---- one source ---- */
@@ -284,7 +284,7 @@ static int render_fresh(struct renderer *renderer, const struct render_request *
 /* A missing tool and an end asked for are no property of the source. */
 static bool may_be_kept(const struct err *err)
 {
-    return err->code == ERR_NONE || err->code == ERR_INVALID || err->code == ERR_FAILED;
+    return err->code == ERR_INVALID || err->code == ERR_FAILED;
 }
 
 static void keep(struct renderer *renderer, const char *key, struct rendered *rendered,
@@ -292,7 +292,7 @@ static void keep(struct renderer *renderer, const char *key, struct rendered *re
 {
     struct result *result = find_result(renderer, key);
 
-    if (!may_be_kept(error))
+    if (rendered == NULL && !may_be_kept(error))
         return;
     if (result != NULL)
         result_clear(result);
@@ -318,13 +318,13 @@ static int reuse(struct renderer *renderer, struct result *result, struct render
     return 0;
 }
 
-int render(struct renderer *renderer, const struct render_request *request, struct rendered **out,
-           struct err *err)
+/* Renders, unless another commit with the same content was rendered before. */
+static int render_content(struct renderer *renderer, const struct render_request *request,
+                          const char *source, struct rendered **out, struct err *err)
 {
     const char *path = json_str_or(request->source, "path", "");
     const char *root;
     autofree char *key = NULL;
-    struct rendered *result = NULL;
     struct result *kept;
     int done;
 
@@ -332,11 +332,28 @@ int render(struct renderer *renderer, const struct render_request *request, stru
         return err_prefix(err, "rpc error: code = Internal desc = failed to checkout revision");
     if (check_path(root, path, err) < 0)
         return -1;
-    key = cache_key(renderer, request, root, path);
+    key = content_key(renderer, request, root, path, source);
     kept = request->no_cache ? NULL : find_result(renderer, key);
     if (kept != NULL)
         return reuse(renderer, kept, out, err);
-    done = render_fresh(renderer, request, root, path, &result, err);
+    done = render_fresh(renderer, request, root, path, out, err);
+    keep(renderer, key, done == 0 ? *out : NULL, err);
+    return done;
+}
+
+int render(struct renderer *renderer, const struct render_request *request, struct rendered **out,
+           struct err *err)
+{
+    autofree char *source = source_text(renderer, request);
+    autofree char *commit = xasprintf("%s %s", request->mirror, request->sha.text);
+    autofree char *key = key_of(commit, source);
+    struct result *kept = request->no_cache ? NULL : find_result(renderer, key);
+    struct rendered *result = NULL;
+    int done;
+
+    if (kept != NULL)
+        return reuse(renderer, kept, out, err);
+    done = render_content(renderer, request, source, &result, err);
     keep(renderer, key, result, err);
     if (done == 0)
         *out = result;

@@ -51,6 +51,9 @@ struct kustomize_request {
     bool patches_known;
 };
 int render_kustomize(const struct kustomize_request *request, cJSON *objects, struct err *err);
+/* The folder (relative, "" for the root) whose content decides what `path` renders to; the
+ * caller's. */
+char *render_dependency(const char *root, const char *path);
 /* True when the folder holds a kustomization. */
 bool is_kustomization(const char *dir);
 /* Adds an object, or what a List holds. */

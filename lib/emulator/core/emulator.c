@@ -14,7 +14,7 @@
 #include "necoops/base/timefmt.h"
 #include "necoops/yaml/yaml.h"
 
-#define GOOGLE_BODY_CAP ((size_t)512 << 20)
+#define GOOGLE_BODY_CAP ((size_t)64 << 30)
 
 struct emu {
     struct emu_config config;

@@ -5,6 +5,7 @@
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include "emulator/core/body.h"
 #include "emulator/core/fault.h"
 #include "emulator/core/server.h"
 #include "necoops/base/log.h"
@@ -45,7 +46,7 @@ struct exchange {
     struct request request;
     char *path;   /* request.path */
     char *search; /* the raw query, "" when there is none */
-    struct buf body;
+    struct body body;
     bool malformed; /* bad percent-encoding */
     struct fault_action fault;
 };

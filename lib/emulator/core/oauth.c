@@ -141,7 +141,8 @@ char *oauth_identity(struct oauth *oauth, const char *account, const char *audie
     return jwt_sign(oauth->key, oauth->key_id, claims);
 }
 
-const char *request_bearer(const struct request *request)
+/* The bearer token of a request, borrowed, or NULL. */
+static const char *request_bearer(const struct request *request)
 {
     const char *value = request_header(request, "Authorization");
     if (value == NULL || strncasecmp(value, "Bearer ", 7) != 0)

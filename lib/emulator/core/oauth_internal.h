@@ -37,7 +37,5 @@ struct oauth {
 /* Under the lock (or before anything runs). */
 struct account *account_find(struct oauth *oauth, const char *email);
 struct account *account_get(struct oauth *oauth, const char *email); /* made when missing */
-/* The bearer token of a request, borrowed, or NULL. */
-const char *request_bearer(const struct request *request);
 
 #endif

@@ -82,7 +82,7 @@ void exchange_free(struct exchange *exchange)
         return;
     strv_clear(&exchange->request.parts);
     strv_clear(&exchange->request.query);
-    buf_clear(&exchange->body);
+    body_clear(&exchange->body);
     free(exchange->path);
     free(exchange->search);
     free(exchange);
@@ -161,7 +161,7 @@ int exchange_check(const struct exchange *exchange, struct answer *answer)
         answer_text(answer, 400, "text/plain", "malformed request target\n");
         return -1;
     }
-    if (exchange->body.overflowed) {
+    if (exchange->body.refused) {
         answer_text(answer, 413, "text/plain", "the request's body is too large\n");
         return -1;
     }

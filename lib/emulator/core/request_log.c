@@ -8,6 +8,7 @@
 
 #define LOGGED_RESPONSE ((size_t)64 << 10)
 #define LOGGED_TEXT     ((size_t)64 << 10)
+#define LOGGED_JSON     ((size_t)4 << 20)
 
 struct request_log {
     pthread_mutex_t lock;
@@ -102,12 +103,12 @@ static cJSON *json_value(const char *data, size_t len)
 
 static cJSON *body_value(const struct exchange *exchange)
 {
-    const char *data = exchange->body.data;
-    size_t len = exchange->body.len;
+    const char *data = exchange->request.body;
+    size_t len = exchange->request.body_len;
     const char *type = request_header(&exchange->request, "Content-Type");
     if (len == 0)
         return cJSON_CreateNull();
-    if (type != NULL && strstr(type, "application/octet-stream") != NULL && len > LOGGED_TEXT)
+    if (len > LOGGED_JSON)
         return cJSON_CreateNull();
     if (data[0] == '{' || data[0] == '[') {
         cJSON *value = json_value(data, len);

@@ -177,8 +177,11 @@ static enum MHD_Result finish(struct exchange *exchange, struct MHD_Connection *
 {
     struct answer answer;
     answer_init(&answer);
-    exchange->request.body = exchange->body.data;
-    exchange->request.body_len = exchange->body.len;
+    const char *body = body_finish(&exchange->body);
+    if (body != NULL) {
+        exchange->request.body = body;
+        exchange->request.body_len = exchange->body.len;
+    }
     handle(exchange, &answer);
     bool gone = exchange->fault.kind == FAULT_RESET || exchange->fault.kind == FAULT_CLOSE;
     if (gone)
@@ -199,7 +202,7 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
     struct exchange *exchange = exchange_new(uri);
     exchange->request.listener = listener;
     exchange->request.connection = connection;
-    buf_init(&exchange->body, listener->body_cap);
+    body_init(&exchange->body, listener->body_cap);
     return exchange;
 }
 
@@ -217,7 +220,7 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
         return MHD_YES;
     }
     if (*upload_size > 0) {
-        (void)buf_add(&exchange->body, upload, *upload_size);
+        body_add(&exchange->body, upload, *upload_size);
         *upload_size = 0;
         return MHD_YES;
     }

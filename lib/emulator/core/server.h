@@ -28,7 +28,7 @@ struct request {
     const char *method;
     const char *path;  /* raw, percent-encoded, without the query: "/storage/v1/b/x/o/a%2Fb" */
     struct strv parts; /* the path's segments, decoded: "storage", "v1", "b", "x", "o", "a/b" */
-    const char *body;  /* NUL-terminated; never NULL */
+    const char *body;  /* NUL-terminated; never NULL; a large one is a mapped file */
     size_t body_len;
     struct listener *listener;
     void *connection;  /* libmicrohttpd's */

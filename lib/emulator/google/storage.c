@@ -215,6 +215,26 @@ static int test_permissions(struct storage *storage, const struct request *reque
     return storage_answer_json(request, answer, json, err);
 }
 
+/* Objects alone, no folders. */
+static int bucket_layout(struct storage *storage, const struct request *request,
+                         const struct target *target, struct answer *answer, struct err *err)
+{
+    pthread_mutex_lock(&storage->lock);
+    struct bucket *bucket = storage_bucket(storage, target->bucket, err);
+    cJSON *whole = bucket != NULL ? bucket_json(storage, bucket) : NULL;
+    pthread_mutex_unlock(&storage->lock);
+    if (whole == NULL)
+        return -1;
+    cJSON *json = json_object();
+    json_set_str(json, "kind", "storage#storageLayout");
+    json_set_str(json, "bucket", target->bucket);
+    json_set_str(json, "location", json_str(whole, "location"));
+    json_set_str(json, "locationType", json_str(whole, "locationType"));
+    json_set_bool(json_set_object(json, "hierarchicalNamespace"), "enabled", false);
+    cJSON_Delete(whole);
+    return storage_answer_json(request, answer, json, err);
+}
+
 /* ---- changes of one object ---- */
 
 struct change {
@@ -296,10 +316,15 @@ struct route {
 };
 
 static const struct route bucket_routes[] = {
-    {"GET", "", bucket_get},          {"GET", "iam/testPermissions", test_permissions},
-    {"GET", "o", object_list},        {"GET", "o/?", object_get},
-    {"DELETE", "o/?", object_delete}, {"PATCH", "o/?", object_patch},
-    {"PUT", "o/?", object_patch},     {"POST", "o/?/compose", object_compose},
+    {"GET", "", bucket_get},
+    {"GET", "iam/testPermissions", test_permissions},
+    {"GET", "storageLayout", bucket_layout},
+    {"GET", "o", object_list},
+    {"GET", "o/?", object_get},
+    {"DELETE", "o/?", object_delete},
+    {"PATCH", "o/?", object_patch},
+    {"PUT", "o/?", object_patch},
+    {"POST", "o/?/compose", object_compose},
 };
 
 /* Whether the path's rest has the form of `tail`; each "?" is any one segment. */

@@ -51,18 +51,17 @@ struct part {
     size_t headers_len, len;
 };
 
-/* The part that starts after the delimiter at `*at`; moves `*at` to the delimiter that ends it. */
+/* The part that starts with the delimiter's line at `*at`; moves `*at` to the next such line. What
+ * ends the data is a line break and the delimiter: the same text elsewhere belongs to the data. */
 static bool next_part(const char **at, const char *end, const char *delimiter, struct part *out)
 {
-    size_t delimiter_len = strlen(delimiter);
-    const char *p = memmem(*at, (size_t)(end - *at), delimiter, delimiter_len);
-    if (p == NULL)
-        return false;
-    const char *newline = memchr(p, '\n', (size_t)(end - p));
+    autofree char *stop_text = xasprintf("\n%s", delimiter);
+    const char *newline = memchr(*at, '\n', (size_t)(end - *at));
+    const char *p = newline;
     if (newline == NULL)
         return false;
     out->headers = newline + 1;
-    for (p = newline;; p = newline) {
+    for (;; p = newline) {
         newline = p + 1 < end ? memchr(p + 1, '\n', (size_t)(end - p - 1)) : NULL;
         if (newline == NULL)
             return false;
@@ -71,16 +70,13 @@ static bool next_part(const char **at, const char *end, const char *delimiter, s
     }
     out->headers_len = (size_t)(p + 1 - out->headers);
     out->data = newline + 1;
-    const char *stop = memmem(out->data, (size_t)(end - out->data), delimiter, delimiter_len);
+    const char *stop = memmem(newline, (size_t)(end - newline), stop_text, strlen(stop_text));
     if (stop == NULL)
         return false;
-    *at = stop;
-    /* The line break before a delimiter belongs to the delimiter. */
-    if (stop > out->data && stop[-1] == '\n')
-        stop--;
+    *at = stop + 1;
     if (stop > out->data && stop[-1] == '\r')
         stop--;
-    out->len = (size_t)(stop - out->data);
+    out->len = stop > out->data ? (size_t)(stop - out->data) : 0;
     return true;
 }
 
@@ -101,15 +97,13 @@ static int parse_multipart(const struct request *request, struct upload *out, ch
     if (boundary == NULL || boundary[0] == '\0')
         return storage_fail(err, 400, "badContent", "Multipart boundary is missing");
     autofree char *delimiter = xasprintf("--%s", boundary);
-    const char *at = request->body, *end = request->body + request->body_len;
+    const char *end = request->body + request->body_len;
+    const char *at = memmem(request->body, request->body_len, delimiter, strlen(delimiter));
     struct part metadata, media;
-    if (!next_part(&at, end, delimiter, &metadata))
+    if (at == NULL || !next_part(&at, end, delimiter, &metadata))
         return storage_fail(err, 400, "badContent",
                             "Malformed multipart body: no metadata part was found");
-    /* The data may hold what looks like a delimiter without a line break before it. */
-    autofree char *strict = xasprintf("\n%s", delimiter);
-    at--;
-    if (!next_part(&at, end, strict, &media))
+    if (!next_part(&at, end, delimiter, &media))
         return storage_fail(err, 400, "badContent",
                             "Malformed multipart body: no data part was found");
     if (parse_metadata(&metadata, &out->metadata, err) < 0)

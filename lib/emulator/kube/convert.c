@@ -4,7 +4,7 @@
 #include "necoops/base/text.h"
 #include "emulator/kube/core.h"
 #include "emulator/kube/crd.h"
-#include "emulator/kube/storage.h"
+#include "emulator/kube/keyspace.h"
 
 bool convert_needed(const struct type *type, const cJSON *object)
 {

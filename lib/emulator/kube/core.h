@@ -23,12 +23,12 @@ const struct type **store_kinds(struct store *store, size_t *len);
  * unrefs `now` and `before`; the objects are in the version they are kept in. */
 struct store_change_event {
     enum store_event_type type;
-    struct storage *storage;
+    struct keyspace *storage;
     const struct resource *resource;
     struct stored *now;
     struct stored *before; /* or NULL */
 };
-int store_next_change(struct store *store, uint64_t version, const struct storage *storage,
+int store_next_change(struct store *store, uint64_t version, const struct keyspace *storage,
                       const char *space, int64_t ms, struct store_change_event *event);
 /* A list and its version in one moment, starting after (space, name) `after` when given, at most
  * `limit` (0: all) with *more when some were left; in the kept version, freed with store_list_free.

@@ -3,7 +3,7 @@
 #ifndef EMULATOR_KUBE_HISTORY_H
 #define EMULATOR_KUBE_HISTORY_H
 
-#include "emulator/kube/storage.h"
+#include "emulator/kube/keyspace.h"
 
 #define HISTORY_EVENTS 10000
 #define HISTORY_MS     (5 * 60 * 1000)
@@ -11,7 +11,7 @@
 
 struct change {
     enum store_event_type type;
-    struct storage *storage;
+    struct keyspace *storage;
     struct version *now;    /* for STORE_DELETED the last one, with the version of the deletion */
     struct version *before; /* NULL for STORE_ADDED */
     int64_t at_ms;          /* monotonic */

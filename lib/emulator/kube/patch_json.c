@@ -56,7 +56,8 @@ static cJSON *child_at(cJSON *value, const char *part)
     return NULL;
 }
 
-/* The container that the pointer's last part (*last, the caller's) is in; NULL when there is none. */
+/* The container that the pointer's last part (*last, the caller's) is in; NULL when there is none.
+ */
 static cJSON *parent_at(cJSON *document, const char *pointer, char **last)
 {
     cJSON *value = document;

@@ -51,8 +51,8 @@ static int merge_item(const struct shape *shape, const char *key, cJSON *list, c
     cJSON *found;
 
     if (value == NULL && directive == NULL)
-        return kube_fail(err, 400, "BadRequest",
-                         "map: %s does not contain declared merge key: %s", "item", key);
+        return kube_fail(err, 400, "BadRequest", "map: %s does not contain declared merge key: %s",
+                         "item", key);
     found = find_by_key(list, key, value);
     if (directive != NULL && strcmp(directive, "delete") == 0) {
         if (found != NULL)
@@ -72,8 +72,7 @@ static bool replaces_list(const cJSON *patch)
 
     cJSON_ArrayForEach(item, patch)
     {
-        if (str_equal(json_key_str(item, "$patch"), "replace") &&
-            cJSON_GetArraySize(item) == 1)
+        if (str_equal(json_key_str(item, "$patch"), "replace") && cJSON_GetArraySize(item) == 1)
             return true;
     }
     return false;

@@ -29,7 +29,7 @@ int store_put(struct store *store, cJSON *object, struct err *err)
     const char *kind = json_str_or(object, "kind", "");
     const char *name = json_str_or(object, "metadata.name", "");
     const struct resource *resource = store_kind(store, api_version, kind);
-    struct put put = {.object = object};
+    struct put put = {.object = owned};
 
     if (resource == NULL)
         return kube_fail(err, 404, "NotFound", "no matches for kind \"%s\" in version \"%s\"", kind,

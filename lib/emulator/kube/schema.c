@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "emulator/kube/core.h"
+#include "emulator/kube/shape.h"
 #include "emulator/kube/strategy.h"
 
 static bool preserves(const cJSON *schema)
@@ -125,7 +126,7 @@ static bool type_fits(const cJSON *schema, const cJSON *value)
 }
 
 static void check_enum(const cJSON *schema, const cJSON *value, const char *path,
-                       struct faults *faults)
+                       struct violations *found)
 {
     struct buf list = BUF_INIT(BUF_SMALL);
     const cJSON *choice;
@@ -143,13 +144,13 @@ static void check_enum(const cJSON *schema, const cJSON *value, const char *path
     }
     text = json_print(value);
     if (json_get(schema, "enum") != NULL)
-        faults_add(faults, "FieldValueNotSupported", path,
-                   "Unsupported value: %s: supported values: %s", text, list.data);
+        violation_add(found, "FieldValueNotSupported", path,
+                      "Unsupported value: %s: supported values: %s", text, list.data);
     buf_clear(&list);
 }
 
 static void check_number(const cJSON *schema, const cJSON *value, const char *path,
-                         struct faults *faults)
+                         struct violations *found)
 {
     const cJSON *minimum = json_get(schema, "minimum");
     const cJSON *maximum = json_get(schema, "maximum");
@@ -161,19 +162,19 @@ static void check_number(const cJSON *schema, const cJSON *value, const char *pa
         autofree char *text =
             xasprintf("%s in body should be greater than or equal to %s", path, limit);
 
-        faults_invalid(faults, path, value, text);
+        violation_invalid(found, path, value, text);
     }
     if (cJSON_IsNumber(maximum) && value->valuedouble > maximum->valuedouble) {
         autofree char *limit = json_print(maximum);
         autofree char *text =
             xasprintf("%s in body should be less than or equal to %s", path, limit);
 
-        faults_invalid(faults, path, value, text);
+        violation_invalid(found, path, value, text);
     }
 }
 
 static void check_length(const cJSON *schema, const cJSON *value, const char *path,
-                         struct faults *faults)
+                         struct violations *found)
 {
     int64_t limit;
 
@@ -182,19 +183,19 @@ static void check_length(const cJSON *schema, const cJSON *value, const char *pa
         autofree char *text =
             xasprintf("%s in body should be at least %lld chars long", path, (long long)limit);
 
-        faults_invalid(faults, path, value, text);
+        violation_invalid(found, path, value, text);
     }
     if (cJSON_IsArray(value) && json_i64(schema, "minItems", &limit) &&
         cJSON_GetArraySize(value) < limit) {
         autofree char *text =
             xasprintf("%s in body should have at least %lld items", path, (long long)limit);
 
-        faults_invalid(faults, path, value, text);
+        violation_invalid(found, path, value, text);
     }
 }
 
 static void check_required(const cJSON *schema, const cJSON *value, const char *path,
-                           struct faults *faults)
+                           struct violations *found)
 {
     const cJSON *name;
 
@@ -205,11 +206,12 @@ static void check_required(const cJSON *schema, const cJSON *value, const char *
         if (!cJSON_IsString(name) || json_get(value, name->valuestring) != NULL)
             continue;
         field = xasprintf("%s%s%s", path, path[0] != '\0' ? "." : "", name->valuestring);
-        faults_required(faults, field, "");
+        violation_required(found, field, "");
     }
 }
 
-static void check(const cJSON *schema, const cJSON *value, const char *path, struct faults *faults)
+static void check(const cJSON *schema, const cJSON *value, const char *path,
+                  struct violations *found)
 {
     const cJSON *item;
     int index = 0;
@@ -221,14 +223,14 @@ static void check(const cJSON *schema, const cJSON *value, const char *path, str
                                         json_str_or(schema, "type", ""), type_name(value));
         cJSON said = {.type = cJSON_String, .valuestring = (char *)type_name(value)};
 
-        faults_invalid(faults, path, &said, text);
+        violation_invalid(found, path, &said, text);
         return;
     }
-    check_enum(schema, value, path, faults);
-    check_number(schema, value, path, faults);
-    check_length(schema, value, path, faults);
+    check_enum(schema, value, path, found);
+    check_number(schema, value, path, found);
+    check_length(schema, value, path, found);
     if (cJSON_IsObject(value))
-        check_required(schema, value, path, faults);
+        check_required(schema, value, path, found);
     cJSON_ArrayForEach(item, value)
     {
         const cJSON *known = json_get(json_get(schema, "properties"), item->string);
@@ -242,12 +244,43 @@ static void check(const cJSON *schema, const cJSON *value, const char *path, str
         else if (known == NULL && cJSON_IsObject(json_get(schema, "additionalProperties")))
             known = json_get(schema, "additionalProperties");
         if (path[0] != '\0' || item->string == NULL || !is_object_meta(item->string))
-            check(known, item, where, faults);
+            check(known, item, where, found);
     }
 }
 
-void schema_validate(const struct type *type, const cJSON *object, struct faults *faults)
+void schema_validate(const struct type *type, const cJSON *object, struct violations *found)
 {
     if (type->schema != NULL)
-        check(type->schema, object, "", faults);
+        check(type->schema, object, "", found);
+}
+
+/* ---- strict decoding ---- */
+
+static void add_unknown(const struct shape *shape, const cJSON *value, const char *path,
+                        struct strv *unknown)
+{
+    const cJSON *item;
+    int index = 0;
+
+    cJSON_ArrayForEach(item, value)
+    {
+        bool in_array = cJSON_IsArray(value);
+        struct shape below = in_array ? shape_item(shape) : shape_member(shape, item->string);
+        autofree char *where =
+            in_array ? xasprintf("%s[%d]", path, index++)
+                     : xasprintf("%s%s%s", path, path[0] != '\0' ? "." : "", item->string);
+
+        if (!in_array && !shape_allows(shape, item->string))
+            strv_add(unknown, where);
+        else if (below.custom)
+            add_unknown(&below, item, where, unknown);
+    }
+}
+
+void schema_unknown(const struct type *type, const cJSON *object, struct strv *unknown)
+{
+    struct shape shape = shape_root(type);
+
+    if ((type->flags & TYPE_CUSTOM) != 0)
+        add_unknown(&shape, object, "", unknown);
 }

@@ -17,8 +17,8 @@ struct store {
     pthread_cond_t changed;
     struct types types;
     struct history history;
-    struct storage *namespaces;
-    struct storage *definitions;
+    struct keyspace *namespaces;
+    struct keyspace *definitions;
     uint64_t version;
     bool closed;
 };
@@ -163,7 +163,7 @@ struct stored *store_get(struct store *store, const struct resource *resource, c
     struct version *found;
 
     lock(store);
-    found = storage_get(type->storage, resource->namespaced ? space : "", name);
+    found = keyspace_get(type->storage, resource->namespaced ? space : "", name);
     if (found != NULL)
         stored_ref(&found->stored);
     unlock(store);
@@ -173,14 +173,14 @@ struct stored *store_get(struct store *store, const struct resource *resource, c
 struct stored **store_range(struct store *store, const struct type *type,
                             const struct list_range *range, size_t *len, uint64_t *version)
 {
-    const struct storage *storage = type->storage;
+    const struct keyspace *storage = type->storage;
     bool all = range->space == NULL || range->space[0] == '\0' || !type->resource.namespaced;
     struct stored **list;
     size_t count = 0;
 
     lock(store);
     list = xcalloc(storage->len + 1, sizeof(*list));
-    for (size_t i = all ? 0 : storage_first(storage, range->space); i < storage->len; i++) {
+    for (size_t i = all ? 0 : keyspace_first(storage, range->space); i < storage->len; i++) {
         struct version *item = storage->items[i];
 
         if (!all && strcmp(item->space, range->space) != 0)
@@ -319,7 +319,7 @@ static int check_namespace(struct store *store, const struct type *type, const c
 
     if (!type->resource.namespaced)
         return 0;
-    found = storage_get(store->namespaces, "", space != NULL ? space : "");
+    found = keyspace_get(store->namespaces, "", space != NULL ? space : "");
     if (found == NULL)
         return kube_fail(err, 404, "NotFound", "namespaces \"%s\" not found",
                          space != NULL ? space : "");
@@ -332,7 +332,7 @@ static int check_namespace(struct store *store, const struct type *type, const c
 }
 
 /* Takes one reference of each. */
-static void announce(struct store *store, enum store_event_type kind, struct storage *storage,
+static void announce(struct store *store, enum store_event_type kind, struct keyspace *storage,
                      struct version *now, struct version *before)
 {
     struct change change = {
@@ -348,25 +348,25 @@ static void announce(struct store *store, enum store_event_type kind, struct sto
     pthread_cond_broadcast(&store->changed);
 }
 
-static void put_locked(struct store *store, struct storage *storage, cJSON *next)
+static void put_locked(struct store *store, struct keyspace *storage, cJSON *next)
 {
     struct version *version;
     struct version *before;
 
     stamp_version(json_get(next, "metadata"), ++store->version);
     version = version_new(next, store->version);
-    before = storage_put(storage, version);
+    before = keyspace_put(storage, version);
     stored_ref(&version->stored);
     announce(store, before != NULL ? STORE_MODIFIED : STORE_ADDED, storage, version, before);
 }
 
 /* `last`: what it looked like at the end, taken; NULL: as it is stored. */
-static struct version *remove_locked(struct store *store, struct storage *storage,
+static struct version *remove_locked(struct store *store, struct keyspace *storage,
                                      struct version *now, cJSON *last)
 {
     struct version *version;
 
-    storage_remove(storage, now->space, now->name);
+    keyspace_remove(storage, now->space, now->name);
     if (last == NULL)
         last = json_copy(now->stored.object);
     stamp_version(json_get(last, "metadata"), ++store->version);
@@ -388,7 +388,7 @@ struct write {
 /* Takes `next`. */
 static int commit(struct write *write, struct version *now, cJSON *next, struct err *err)
 {
-    struct storage *storage = write->type->storage;
+    struct keyspace *storage = write->type->storage;
     const cJSON *before = now != NULL ? now->stored.object : NULL;
 
     if (convert_needed(storage->hub, next)) {
@@ -418,14 +418,14 @@ static int commit(struct write *write, struct version *now, cJSON *next, struct 
         return 0;
     }
     put_locked(write->store, storage, next);
-    write->result = stored_ref(&storage_get(storage, write->space, write->name)->stored);
+    write->result = stored_ref(&keyspace_get(storage, write->space, write->name)->stored);
     return 0;
 }
 
 static int write_locked(struct write *write, struct err *err)
 {
-    struct storage *storage = write->type->storage;
-    struct version *now = storage_get(storage, write->space, write->name);
+    struct keyspace *storage = write->type->storage;
+    struct version *now = keyspace_get(storage, write->space, write->name);
     const cJSON *view = now != NULL ? now->stored.object : NULL;
     autojson cJSON *converted = NULL;
     cJSON *next = NULL;
@@ -517,7 +517,7 @@ static bool in_space(const struct change *change, const char *space)
 }
 
 static const struct change *next_locked(const struct store *store, uint64_t version,
-                                        const struct storage *storage, const char *space)
+                                        const struct keyspace *storage, const char *space)
 {
     const struct history *history = &store->history;
 
@@ -547,7 +547,7 @@ static struct timespec deadline_after(int64_t ms)
 /* The next change, waiting until `until`; NULL when none came. *gone: the history does not reach
  * back far enough. */
 static const struct change *await_locked(struct store *store, uint64_t version,
-                                         const struct storage *storage, const char *space,
+                                         const struct keyspace *storage, const char *space,
                                          const struct timespec *until, bool *gone)
 {
     for (;;) {
@@ -559,12 +559,13 @@ static const struct change *await_locked(struct store *store, uint64_t version,
         change = next_locked(store, version, storage, space);
         if (change != NULL)
             return change;
+        version = store->version;
         if (pthread_cond_timedwait(&store->changed, &store->lock, until) == ETIMEDOUT)
             return NULL;
     }
 }
 
-int store_next_change(struct store *store, uint64_t version, const struct storage *storage,
+int store_next_change(struct store *store, uint64_t version, const struct keyspace *storage,
                       const char *space, int64_t ms, struct store_change_event *event)
 {
     struct timespec until = deadline_after(ms);
@@ -589,7 +590,7 @@ int store_next_change(struct store *store, uint64_t version, const struct storag
 int store_next(struct store *store, uint64_t version, const struct resource *resource,
                const char *space, int64_t ms, struct store_event *event)
 {
-    const struct storage *storage = resource != NULL ? type_of(resource)->storage : NULL;
+    const struct keyspace *storage = resource != NULL ? type_of(resource)->storage : NULL;
     struct store_change_event change;
     int found = store_next_change(store, version, storage, space, ms, &change);
 

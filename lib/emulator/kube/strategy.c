@@ -5,10 +5,10 @@
 #include "necoops/base/digest.h"
 #include "emulator/kube/core.h"
 
-/* ---- faults ---- */
+/* ---- found ---- */
 
-void faults_add(struct faults *faults, const char *reason, const char *field, const char *format,
-                ...)
+void violation_add(struct violations *found, const char *reason, const char *field,
+                   const char *format, ...)
 {
     cJSON *cause = json_object();
     autofree char *text = NULL;
@@ -20,23 +20,23 @@ void faults_add(struct faults *faults, const char *reason, const char *field, co
     json_set_str(cause, "reason", reason);
     json_set_str(cause, "message", text);
     json_set_str(cause, "field", field);
-    if (faults->causes == NULL)
-        faults->causes = json_array();
-    json_push(faults->causes, cause);
+    if (found->causes == NULL)
+        found->causes = json_array();
+    json_push(found->causes, cause);
 }
 
-void faults_required(struct faults *faults, const char *field, const char *detail)
+void violation_required(struct violations *found, const char *field, const char *detail)
 {
-    faults_add(faults, "FieldValueRequired", field, "Required value%s%s",
-               detail[0] != '\0' ? ": " : "", detail);
+    violation_add(found, "FieldValueRequired", field, "Required value%s%s",
+                  detail[0] != '\0' ? ": " : "", detail);
 }
 
-void faults_invalid(struct faults *faults, const char *field, const cJSON *value,
-                    const char *detail)
+void violation_invalid(struct violations *found, const char *field, const cJSON *value,
+                       const char *detail)
 {
     autofree char *text = value != NULL ? json_print(value) : xstrdup("null");
 
-    faults_add(faults, "FieldValueInvalid", field, "Invalid value: %s: %s", text, detail);
+    violation_add(found, "FieldValueInvalid", field, "Invalid value: %s: %s", text, detail);
 }
 
 /* `Deployment.apps "x" is invalid: [a, b]` */
@@ -80,7 +80,7 @@ static void strip_nulls(cJSON *value)
 int strategy_prepare(const struct type *type, const cJSON *now, cJSON *next, cJSON **causes,
                      struct err *err)
 {
-    struct faults faults = {NULL};
+    struct violations found = {NULL};
     int result = 0;
 
     strip_nulls((type->flags & TYPE_CUSTOM) != 0 ? json_get(next, "metadata") : next);
@@ -91,16 +91,16 @@ int strategy_prepare(const struct type *type, const cJSON *now, cJSON *next, cJS
     if ((type->flags & TYPE_CUSTOM) != 0)
         schema_prune(type, next);
     defaults_set(type, now, next);
-    validate_object(type, now, next, &faults);
+    validate_object(type, now, next, &found);
     if ((type->flags & TYPE_CUSTOM) != 0)
-        schema_validate(type, next, &faults);
-    if (faults.causes == NULL)
+        schema_validate(type, next, &found);
+    if (found.causes == NULL)
         return 0;
-    result = fail(type, next, faults.causes, err);
+    result = fail(type, next, found.causes, err);
     if (causes != NULL)
-        *causes = faults.causes;
+        *causes = found.causes;
     else
-        cJSON_Delete(faults.causes);
+        cJSON_Delete(found.causes);
     return result;
 }
 

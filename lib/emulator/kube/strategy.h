@@ -27,27 +27,29 @@ void default_str(cJSON *object, const char *key, const char *value);
 void default_i64(cJSON *object, const char *key, int64_t value);
 void default_bool(cJSON *object, const char *key, bool value);
 
-/* ---- faults of an object ---- */
-struct faults {
+/* ---- found of an object ---- */
+struct violations {
     cJSON *causes;
 };
-void faults_add(struct faults *faults, const char *reason, const char *field, const char *format,
-                ...) PRINTF_LIKE(4, 5);
-void faults_required(struct faults *faults, const char *field, const char *detail);
+void violation_add(struct violations *found, const char *reason, const char *field,
+                   const char *format, ...) PRINTF_LIKE(4, 5);
+void violation_required(struct violations *found, const char *field, const char *detail);
 /* `value` is printed as Go prints it (a string quoted). */
-void faults_invalid(struct faults *faults, const char *field, const cJSON *value,
-                    const char *detail);
+void violation_invalid(struct violations *found, const char *field, const cJSON *value,
+                       const char *detail);
 
 /* validate.c */
 void validate_object(const struct type *type, const cJSON *now, const cJSON *next,
-                     struct faults *faults);
+                     struct violations *found);
 /* validate_workload.c: pods, templates, selectors */
 void validate_workload(const struct type *type, const cJSON *now, const cJSON *next,
-                       struct faults *faults);
+                       struct violations *found);
 /* schema.c: an instance of a CustomResourceDefinition against its schema, which also gives defaults
  * and takes away what it does not know. */
 void schema_prune(const struct type *type, cJSON *object);
 void schema_default(const struct type *type, cJSON *object);
-void schema_validate(const struct type *type, const cJSON *object, struct faults *faults);
+void schema_validate(const struct type *type, const cJSON *object, struct violations *found);
+/* Paths of an instance that its schema does not know and would prune. */
+void schema_unknown(const struct type *type, const cJSON *object, struct strv *unknown);
 
 #endif

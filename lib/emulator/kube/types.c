@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "emulator/kube/crd.h"
-#include "emulator/kube/storage.h"
+#include "emulator/kube/keyspace.h"
 
 /* ---- versions ---- */
 
@@ -65,7 +65,7 @@ char *api_version_of(const struct resource *resource)
 
 /* ---- the set ---- */
 
-static struct storage *storage_for(struct types *types, const char *tag)
+static struct keyspace *keyspace_for(struct types *types, const char *tag)
 {
     for (size_t i = 0; i < types->storages_len; i++) {
         if (strcmp(types->storages[i]->tag, tag) == 0)
@@ -74,9 +74,9 @@ static struct storage *storage_for(struct types *types, const char *tag)
     if (types->storages_len == types->storages_size) {
         types->storages_size = types->storages_size > 0 ? types->storages_size * 2 : 128;
         types->storages =
-            xrealloc(types->storages, types->storages_size * sizeof(struct storage *));
+            xrealloc(types->storages, types->storages_size * sizeof(struct keyspace *));
     }
-    types->storages[types->storages_len] = storage_new(tag);
+    types->storages[types->storages_len] = keyspace_new(tag);
     return types->storages[types->storages_len++];
 }
 
@@ -109,7 +109,7 @@ static void add_builtin(struct types *types, const struct builtin_type *row)
     type->subresources = row->subresources;
     type->served = true;
     type->established = true;
-    type->storage = storage_for(types, row->storage != NULL ? row->storage : own);
+    type->storage = keyspace_for(types, row->storage != NULL ? row->storage : own);
     if (type->storage->hub == NULL)
         type->storage->hub = type;
     add(types, type);
@@ -139,7 +139,7 @@ static void free_type(struct type *type)
 void types_clear(struct types *types)
 {
     for (size_t i = 0; i < types->storages_len; i++)
-        storage_free(types->storages[i]);
+        keyspace_free(types->storages[i]);
     for (size_t i = 0; i < types->len; i++)
         free_type(types->items[i]);
     free(types->storages);
@@ -274,7 +274,7 @@ static struct type *define_version(struct types *types, const cJSON *spec, const
     if (known != NULL && known->definition != NULL)
         known->served = false;
     type = custom_type(definition);
-    type->storage = storage_for(types, tag);
+    type->storage = keyspace_for(types, tag);
     add(types, type);
     return type;
 }

@@ -20,11 +20,11 @@ enum type_flags {
     TYPE_CUSTOM = 1 << 6,
 };
 
-struct storage;
+struct keyspace;
 
 struct type {
     struct resource resource; /* first, so that a resource can be cast back */
-    struct storage *storage;
+    struct keyspace *storage;
     unsigned flags;
     const char *categories;   /* comma-separated, or "" */
     const char *subresources; /* beyond status and scale, comma-separated, or "" */
@@ -60,7 +60,7 @@ extern const size_t builtin_types_len;
 struct types {
     struct type **items; /* kept until the end, even when no longer served */
     size_t len, size;
-    struct storage **storages;
+    struct keyspace **storages;
     size_t storages_len, storages_size;
     int minor; /* of the Kubernetes version, 1.MINOR */
 };

@@ -74,13 +74,13 @@ static bool is_label_value(const char *text)
     return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == len;
 }
 
-static void invalid_text(struct faults *faults, const char *field, const char *value,
+static void invalid_text(struct violations *found, const char *field, const char *value,
                          const char *detail)
 {
-    faults_add(faults, "FieldValueInvalid", field, "Invalid value: \"%s\": %s", value, detail);
+    violation_add(found, "FieldValueInvalid", field, "Invalid value: \"%s\": %s", value, detail);
 }
 
-static void validate_name(const struct type *type, const char *name, struct faults *faults)
+static void validate_name(const struct type *type, const char *name, struct violations *found)
 {
     const char *group = type->resource.group;
     const char *kind = type->resource.kind;
@@ -88,26 +88,26 @@ static void validate_name(const struct type *type, const char *name, struct faul
 
     if (strcmp(group, "rbac.authorization.k8s.io") == 0) {
         if (strpbrk(name, "/%") != NULL || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-            invalid_text(faults, "metadata.name", name, "may not contain '/' or '%'");
+            invalid_text(found, "metadata.name", name, "may not contain '/' or '%'");
     } else if (core && strcmp(kind, "Namespace") == 0) {
         if (!is_label(name, strlen(name)))
-            invalid_text(faults, "metadata.name", name, LABEL_TEXT);
+            invalid_text(found, "metadata.name", name, LABEL_TEXT);
     } else if (core && strcmp(kind, "Service") == 0) {
         if (!is_label(name, strlen(name)) || isdigit((unsigned char)name[0]))
-            invalid_text(faults, "metadata.name", name, LABEL_1035_TEXT);
+            invalid_text(found, "metadata.name", name, LABEL_1035_TEXT);
     } else if (!is_subdomain(name)) {
-        invalid_text(faults, "metadata.name", name, SUBDOMAIN_TEXT);
+        invalid_text(found, "metadata.name", name, SUBDOMAIN_TEXT);
     }
 }
 
-static void validate_labels(const cJSON *meta, struct faults *faults)
+static void validate_labels(const cJSON *meta, struct violations *found)
 {
     const cJSON *item;
 
     cJSON_ArrayForEach(item, json_get(meta, "labels"))
     {
         if (cJSON_IsString(item) && !is_label_value(item->valuestring))
-            invalid_text(faults, "metadata.labels", item->valuestring, LABEL_VALUE_TEXT);
+            invalid_text(found, "metadata.labels", item->valuestring, LABEL_VALUE_TEXT);
     }
 }
 
@@ -118,7 +118,7 @@ static bool changed(const cJSON *now, const cJSON *next, const char *path)
     return !json_equal(json_at(now, path), json_at(next, path));
 }
 
-static void validate_service(const cJSON *now, const cJSON *next, struct faults *faults)
+static void validate_service(const cJSON *now, const cJSON *next, struct violations *found)
 {
     const cJSON *spec = json_get(next, "spec");
     const char *type = json_str_or(spec, "type", "");
@@ -128,54 +128,54 @@ static void validate_service(const cJSON *now, const cJSON *next, struct faults 
     int index = 0;
 
     if (count == 0 && !headless && strcmp(type, "ExternalName") != 0)
-        faults_required(faults, "spec.ports", "");
+        violation_required(found, "spec.ports", "");
     cJSON_ArrayForEach(port, json_get(spec, "ports"))
     {
         autofree char *field = xasprintf("spec.ports[%d].%s", index++, count > 1 ? "name" : "port");
         int64_t number = 0;
 
         if (count > 1 && json_str_or(port, "name", "")[0] == '\0')
-            faults_required(faults, field, "");
+            violation_required(found, field, "");
         if (!json_i64(port, "port", &number) || number < 1 || number > 65535) {
             autofree char *where = xasprintf("spec.ports[%d].port", index - 1);
 
-            faults_invalid(faults, where, json_get(port, "port"),
-                           "must be between 1 and 65535, inclusive");
+            violation_invalid(found, where, json_get(port, "port"),
+                              "must be between 1 and 65535, inclusive");
         }
     }
     if (now != NULL && strcmp(type, "ExternalName") != 0 &&
         !str_equal(json_str(now, "spec.type"), "ExternalName") &&
         json_at(now, "spec.clusterIP") != NULL && changed(now, next, "spec.clusterIP"))
-        faults_add(faults, "FieldValueInvalid", "spec.clusterIPs[0]",
-                   "Invalid value: []string{\"%s\"}: may not change once set",
-                   json_str_or(spec, "clusterIP", ""));
+        violation_add(found, "FieldValueInvalid", "spec.clusterIPs[0]",
+                      "Invalid value: []string{\"%s\"}: may not change once set",
+                      json_str_or(spec, "clusterIP", ""));
 }
 
-static void validate_immutable_data(const cJSON *now, const cJSON *next, struct faults *faults)
+static void validate_immutable_data(const cJSON *now, const cJSON *next, struct violations *found)
 {
     if (now == NULL)
         return;
     if (json_bool(now, "immutable", false)) {
         if (!json_bool(next, "immutable", false))
-            faults_add(faults, "FieldValueForbidden", "immutable",
-                       "Forbidden: field is immutable when `immutable` is set");
+            violation_add(found, "FieldValueForbidden", "immutable",
+                          "Forbidden: field is immutable when `immutable` is set");
         if (changed(now, next, "data") || changed(now, next, "binaryData"))
-            faults_add(faults, "FieldValueForbidden", "data",
-                       "Forbidden: field is immutable when `immutable` is set");
+            violation_add(found, "FieldValueForbidden", "data",
+                          "Forbidden: field is immutable when `immutable` is set");
     }
     if (str_equal(json_str(next, "kind"), "Secret") && changed(now, next, "type"))
-        faults_invalid(faults, "type", json_get(next, "type"), "field is immutable");
+        violation_invalid(found, "type", json_get(next, "type"), "field is immutable");
 }
 
-static void validate_claim(const cJSON *now, const cJSON *next, struct faults *faults)
+static void validate_claim(const cJSON *now, const cJSON *next, struct violations *found)
 {
     autojson cJSON *before = NULL;
     autojson cJSON *after = NULL;
 
     if (cJSON_GetArraySize(json_at(next, "spec.accessModes")) == 0)
-        faults_required(faults, "spec.accessModes", "at least 1 access mode is required");
+        violation_required(found, "spec.accessModes", "at least 1 access mode is required");
     if (json_at(next, "spec.resources.requests.storage") == NULL)
-        faults_required(faults, "spec.resources[storage]", "");
+        violation_required(found, "spec.resources[storage]", "");
     if (now == NULL)
         return;
     before = json_copy(json_get(now, "spec"));
@@ -185,55 +185,57 @@ static void validate_claim(const cJSON *now, const cJSON *next, struct faults *f
     if (json_get(before, "volumeName") == NULL)
         cJSON_DeleteItemFromObjectCaseSensitive(after, "volumeName");
     if (!json_equal(before, after))
-        faults_add(faults, "FieldValueForbidden", "spec",
-                   "Forbidden: spec is immutable after creation except resources.requests for "
-                   "bound claims");
+        violation_add(found, "FieldValueForbidden", "spec",
+                      "Forbidden: spec is immutable after creation except resources.requests for "
+                      "bound claims");
 }
 
 static void validate_core(const char *kind, const cJSON *now, const cJSON *next,
-                          struct faults *faults)
+                          struct violations *found)
 {
     if (strcmp(kind, "Service") == 0)
-        validate_service(now, next, faults);
+        validate_service(now, next, found);
     else if (strcmp(kind, "ConfigMap") == 0 || strcmp(kind, "Secret") == 0)
-        validate_immutable_data(now, next, faults);
+        validate_immutable_data(now, next, found);
     else if (strcmp(kind, "PersistentVolumeClaim") == 0)
-        validate_claim(now, next, faults);
+        validate_claim(now, next, found);
     else if (strcmp(kind, "Event") == 0 &&
              !str_equal(json_str_or(next, "involvedObject.namespace", "default"),
                         json_str_or(next, "metadata.namespace", "default")))
-        faults_invalid(faults, "involvedObject.namespace",
-                       json_at(next, "involvedObject.namespace"), "does not match event.namespace");
+        violation_invalid(found, "involvedObject.namespace",
+                          json_at(next, "involvedObject.namespace"),
+                          "does not match event.namespace");
 }
 
-static void validate_binding(const cJSON *now, const cJSON *next, struct faults *faults)
+static void validate_binding(const cJSON *now, const cJSON *next, struct violations *found)
 {
     const cJSON *role = json_get(next, "roleRef");
 
     if (json_str_or(role, "name", "")[0] == '\0')
-        faults_required(faults, "roleRef.name", "");
+        violation_required(found, "roleRef.name", "");
     if (now != NULL && changed(now, next, "roleRef"))
-        faults_add(faults, "FieldValueInvalid", "roleRef",
-                   "Invalid value: rbac.RoleRef{APIGroup:\"%s\", Kind:\"%s\", Name:\"%s\"}: cannot "
-                   "change roleRef",
-                   json_str_or(role, "apiGroup", ""), json_str_or(role, "kind", ""),
-                   json_str_or(role, "name", ""));
+        violation_add(
+            found, "FieldValueInvalid", "roleRef",
+            "Invalid value: rbac.RoleRef{APIGroup:\"%s\", Kind:\"%s\", Name:\"%s\"}: cannot "
+            "change roleRef",
+            json_str_or(role, "apiGroup", ""), json_str_or(role, "kind", ""),
+            json_str_or(role, "name", ""));
 }
 
-static void validate_lease(const cJSON *next, struct faults *faults)
+static void validate_lease(const cJSON *next, struct violations *found)
 {
     int64_t seconds;
     int64_t transitions;
 
     if (json_i64(next, "spec.leaseDurationSeconds", &seconds) && seconds <= 0)
-        faults_invalid(faults, "spec.leaseDurationSeconds",
-                       json_at(next, "spec.leaseDurationSeconds"), "must be greater than 0");
+        violation_invalid(found, "spec.leaseDurationSeconds",
+                          json_at(next, "spec.leaseDurationSeconds"), "must be greater than 0");
     if (json_i64(next, "spec.leaseTransitions", &transitions) && transitions < 0)
-        faults_invalid(faults, "spec.leaseTransitions", json_at(next, "spec.leaseTransitions"),
-                       "must be greater than or equal to 0");
+        violation_invalid(found, "spec.leaseTransitions", json_at(next, "spec.leaseTransitions"),
+                          "must be greater than or equal to 0");
 }
 
-static void validate_ingress(const struct type *type, const cJSON *next, struct faults *faults)
+static void validate_ingress(const struct type *type, const cJSON *next, struct violations *found)
 {
     const cJSON *rule;
     const cJSON *path;
@@ -250,7 +252,7 @@ static void validate_ingress(const struct type *type, const cJSON *next, struct 
             autofree char *field = xasprintf("spec.rules[%d].http.paths[%d].pathType", r, p++);
 
             if (json_get(path, "pathType") == NULL)
-                faults_required(faults, field, "pathType must be specified");
+                violation_required(found, field, "pathType must be specified");
         }
         r++;
     }
@@ -259,7 +261,7 @@ static void validate_ingress(const struct type *type, const cJSON *next, struct 
 /* ---- CustomResourceDefinitions ---- */
 
 static void validate_definition_versions(const struct type *type, const cJSON *spec,
-                                         struct faults *faults)
+                                         struct violations *found)
 {
     const cJSON *version;
     int stored = 0;
@@ -272,15 +274,16 @@ static void validate_definition_versions(const struct type *type, const cJSON *s
         stored += json_bool(version, "storage", false);
         if (strcmp(type->resource.version, "v1") == 0 &&
             json_at(version, "schema.openAPIV3Schema") == NULL)
-            faults_required(faults, field, "schemas are required");
+            violation_required(found, field, "schemas are required");
     }
     if (stored != 1)
-        faults_add(faults, "FieldValueInvalid", "spec.versions",
-                   "Invalid value: []apiextensions.CustomResourceDefinitionVersion: must have "
-                   "exactly one version marked as storage version");
+        violation_add(found, "FieldValueInvalid", "spec.versions",
+                      "Invalid value: []apiextensions.CustomResourceDefinitionVersion: must have "
+                      "exactly one version marked as storage version");
 }
 
-static void validate_definition(const struct type *type, const cJSON *next, struct faults *faults)
+static void validate_definition(const struct type *type, const cJSON *next,
+                                struct violations *found)
 {
     autojson cJSON *v1 = crd_to_v1(next);
     const cJSON *spec = json_get(v1, "spec");
@@ -289,38 +292,38 @@ static void validate_definition(const struct type *type, const cJSON *next, stru
         xasprintf("%s.%s", json_str_or(spec, "names.plural", ""), json_str_or(spec, "group", ""));
 
     if (strcmp(name, wanted) != 0)
-        invalid_text(faults, "metadata.name", name, "must be spec.names.plural+\".\"+spec.group");
+        invalid_text(found, "metadata.name", name, "must be spec.names.plural+\".\"+spec.group");
     if (json_str_or(spec, "group", "")[0] == '\0')
-        faults_required(faults, "spec.group", "");
+        violation_required(found, "spec.group", "");
     if (json_str_or(spec, "scope", "")[0] == '\0')
-        faults_required(faults, "spec.scope", "");
+        violation_required(found, "spec.scope", "");
     if (json_str_or(spec, "names.plural", "")[0] == '\0')
-        faults_required(faults, "spec.names.plural", "");
+        violation_required(found, "spec.names.plural", "");
     if (json_str_or(spec, "names.kind", "")[0] == '\0')
-        faults_required(faults, "spec.names.kind", "");
-    validate_definition_versions(type, spec, faults);
+        violation_required(found, "spec.names.kind", "");
+    validate_definition_versions(type, spec, found);
 }
 
 void validate_object(const struct type *type, const cJSON *now, const cJSON *next,
-                     struct faults *faults)
+                     struct violations *found)
 {
     const char *group = type->resource.group;
     const char *kind = type->resource.kind;
 
     if (now == NULL)
-        validate_name(type, json_str_or(next, "metadata.name", ""), faults);
-    validate_labels(json_get(next, "metadata"), faults);
+        validate_name(type, json_str_or(next, "metadata.name", ""), found);
+    validate_labels(json_get(next, "metadata"), found);
     if ((type->flags & TYPE_CUSTOM) != 0)
         return;
     if (group[0] == '\0')
-        validate_core(kind, now, next, faults);
+        validate_core(kind, now, next, found);
     else if (strcmp(group, "rbac.authorization.k8s.io") == 0 && text_ends(kind, "Binding"))
-        validate_binding(now, next, faults);
+        validate_binding(now, next, found);
     else if (strcmp(kind, "Lease") == 0)
-        validate_lease(next, faults);
+        validate_lease(next, found);
     else if (strcmp(kind, "Ingress") == 0)
-        validate_ingress(type, next, faults);
+        validate_ingress(type, next, found);
     else if (strcmp(kind, "CustomResourceDefinition") == 0)
-        validate_definition(type, next, faults);
-    validate_workload(type, now, next, faults);
+        validate_definition(type, next, found);
+    validate_workload(type, now, next, found);
 }

@@ -35,7 +35,7 @@ static bool has_volume(const cJSON *spec, const char *name)
 }
 
 static void validate_mounts(const cJSON *spec, const cJSON *container, const char *path,
-                            struct faults *faults)
+                            struct violations *found)
 {
     const cJSON *mount;
     int index = 0;
@@ -47,16 +47,16 @@ static void validate_mounts(const cJSON *spec, const cJSON *container, const cha
         const char *volume = json_str_or(mount, "name", "");
 
         if (volume[0] == '\0')
-            faults_required(faults, name, "");
+            violation_required(found, name, "");
         else if (!has_volume(spec, volume))
-            faults_add(faults, "FieldValueNotFound", name, "Not found: \"%s\"", volume);
+            violation_add(found, "FieldValueNotFound", name, "Not found: \"%s\"", volume);
         if (json_str_or(mount, "mountPath", "")[0] == '\0')
-            faults_required(faults, where, "");
+            violation_required(found, where, "");
     }
 }
 
 static void validate_container(const cJSON *spec, const cJSON *container, const char *path,
-                               struct faults *faults)
+                               struct violations *found)
 {
     autofree char *name = xasprintf("%s.name", path);
     autofree char *image = xasprintf("%s.image", path);
@@ -64,25 +64,25 @@ static void validate_container(const cJSON *spec, const cJSON *container, const 
     int index = 0;
 
     if (json_str_or(container, "name", "")[0] == '\0')
-        faults_required(faults, name, "");
+        violation_required(found, name, "");
     if (json_str_or(container, "image", "")[0] == '\0')
-        faults_required(faults, image, "");
+        violation_required(found, image, "");
     cJSON_ArrayForEach(port, json_get(container, "ports"))
     {
         autofree char *field = xasprintf("%s.ports[%d].containerPort", path, index++);
         int64_t number = 0;
 
         if (!json_i64(port, "containerPort", &number))
-            faults_required(faults, field, "");
+            violation_required(found, field, "");
         else if (number < 1 || number > 65535)
-            faults_invalid(faults, field, json_get(port, "containerPort"),
-                           "must be between 1 and 65535, inclusive");
+            violation_invalid(found, field, json_get(port, "containerPort"),
+                              "must be between 1 and 65535, inclusive");
     }
-    validate_mounts(spec, container, path, faults);
+    validate_mounts(spec, container, path, found);
 }
 
 static void validate_containers(const cJSON *spec, const char *path, const char *key,
-                                struct faults *faults)
+                                struct violations *found)
 {
     const cJSON *containers = json_get(spec, key);
     const cJSON *container;
@@ -94,88 +94,89 @@ static void validate_containers(const cJSON *spec, const char *path, const char 
         autofree char *name = xasprintf("%s.name", where);
         const cJSON *earlier = containers->child;
 
-        validate_container(spec, container, where, faults);
+        validate_container(spec, container, where, found);
         for (; earlier != container; earlier = earlier->next) {
             if (json_str(container, "name") != NULL &&
                 str_equal(json_str(container, "name"), json_str(earlier, "name")))
-                faults_add(faults, "FieldValueDuplicate", name, "Duplicate value: \"%s\"",
-                           json_str(container, "name"));
+                violation_add(found, "FieldValueDuplicate", name, "Duplicate value: \"%s\"",
+                              json_str(container, "name"));
         }
         index++;
     }
 }
 
-static void validate_pod_spec(const cJSON *spec, const char *path, struct faults *faults)
+static void validate_pod_spec(const cJSON *spec, const char *path, struct violations *found)
 {
     autofree char *containers = xasprintf("%s.containers", path);
 
     if (cJSON_GetArraySize(json_get(spec, "containers")) == 0)
-        faults_required(faults, containers, "");
-    validate_containers(spec, path, "initContainers", faults);
-    validate_containers(spec, path, "containers", faults);
+        violation_required(found, containers, "");
+    validate_containers(spec, path, "initContainers", found);
+    validate_containers(spec, path, "containers", found);
 }
 
-static void validate_restart_policy(const cJSON *pod, const char *kind, struct faults *faults)
+static void validate_restart_policy(const cJSON *pod, const char *kind, struct violations *found)
 {
     const char *policy = json_str_or(pod, "restartPolicy", "");
     const char *field = "spec.template.spec.restartPolicy";
 
     if (strcmp(kind, "Job") != 0) {
         if (strcmp(policy, "Always") != 0)
-            faults_add(faults, "FieldValueNotSupported", field,
-                       "Unsupported value: \"%s\": supported values: \"Always\"", policy);
+            violation_add(found, "FieldValueNotSupported", field,
+                          "Unsupported value: \"%s\": supported values: \"Always\"", policy);
     } else if (strcmp(policy, "OnFailure") != 0 && strcmp(policy, "Never") != 0) {
-        faults_add(faults, "FieldValueNotSupported", field,
-                   "Unsupported value: \"%s\": supported values: \"OnFailure\", \"Never\"", policy);
+        violation_add(found, "FieldValueNotSupported", field,
+                      "Unsupported value: \"%s\": supported values: \"OnFailure\", \"Never\"",
+                      policy);
     }
 }
 
-static void validate_pod_template(const cJSON *object, const char *kind, struct faults *faults)
+static void validate_pod_template(const cJSON *object, const char *kind, struct violations *found)
 {
     const cJSON *pod = json_at(object, "spec.template.spec");
 
-    validate_pod_spec(pod, "spec.template.spec", faults);
+    validate_pod_spec(pod, "spec.template.spec", found);
     if (pod != NULL)
-        validate_restart_policy(pod, kind, faults);
+        validate_restart_policy(pod, kind, found);
 }
 
 /* As Go prints the struct, which is what the API answers. */
-static void immutable_selector(const cJSON *selector, struct faults *faults)
+static void immutable_selector(const cJSON *selector, struct violations *found)
 {
     autofree char *labels = go_map(json_get(selector, "matchLabels"));
 
-    faults_add(faults, "FieldValueInvalid", "spec.selector",
-               "Invalid value: v1.LabelSelector{MatchLabels:%s, "
-               "MatchExpressions:[]v1.LabelSelectorRequirement(nil)}: field is immutable",
-               labels);
+    violation_add(found, "FieldValueInvalid", "spec.selector",
+                  "Invalid value: v1.LabelSelector{MatchLabels:%s, "
+                  "MatchExpressions:[]v1.LabelSelectorRequirement(nil)}: field is immutable",
+                  labels);
 }
 
-static void validate_selector(const cJSON *now, const cJSON *next, struct faults *faults)
+static void validate_selector(const cJSON *now, const cJSON *next, struct violations *found)
 {
     const cJSON *selector = json_at(next, "spec.selector");
     const cJSON *labels = json_at(next, "spec.template.metadata.labels");
 
     if (selector == NULL || cJSON_IsNull(selector)) {
-        faults_required(faults, "spec.selector", "");
+        violation_required(found, "spec.selector", "");
         return;
     }
     if (!selector_matches_labels(selector, labels)) {
         autofree char *text = go_map(labels);
 
-        faults_add(faults, "FieldValueInvalid", "spec.template.metadata.labels",
-                   "Invalid value: %s: `selector` does not match template `labels`", text);
+        violation_add(found, "FieldValueInvalid", "spec.template.metadata.labels",
+                      "Invalid value: %s: `selector` does not match template `labels`", text);
     }
     if (now != NULL && !json_equal(json_at(now, "spec.selector"), selector))
-        immutable_selector(selector, faults);
+        immutable_selector(selector, found);
 }
 
-static void validate_replicas(const cJSON *next, struct faults *faults)
+static void validate_replicas(const cJSON *next, struct violations *found)
 {
     int64_t replicas;
 
     if (json_i64(next, "spec.replicas", &replicas) && replicas < 0)
-        faults_invalid(faults, "spec.replicas", json_at(next, "spec.replicas"),
-                       "must be greater than or equal to 0");
+        violation_invalid(found, "spec.replicas", json_at(next, "spec.replicas"),
+                          "must be greater than or equal to 0");
 }
 
 /* Both without the members that may change are the same. */
@@ -191,7 +192,7 @@ static bool same_without(const cJSON *a, const cJSON *b, const char *const *keys
     return json_equal(x, y);
 }
 
-static void validate_stateful_set(const cJSON *now, const cJSON *next, struct faults *faults)
+static void validate_stateful_set(const cJSON *now, const cJSON *next, struct violations *found)
 {
     static const char *const may_change[] = {"replicas",
                                              "ordinals",
@@ -204,13 +205,13 @@ static void validate_stateful_set(const cJSON *now, const cJSON *next, struct fa
 
     if (now != NULL && !same_without(json_get(now, "spec"), json_get(next, "spec"), may_change,
                                      ARRAY_LEN(may_change)))
-        faults_add(faults, "FieldValueForbidden", "spec",
-                   "Forbidden: updates to statefulset spec for fields other than 'replicas', "
-                   "'ordinals', 'template', 'updateStrategy', "
-                   "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden");
+        violation_add(found, "FieldValueForbidden", "spec",
+                      "Forbidden: updates to statefulset spec for fields other than 'replicas', "
+                      "'ordinals', 'template', 'updateStrategy', "
+                      "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden");
 }
 
-static void validate_job(const cJSON *now, const cJSON *next, struct faults *faults)
+static void validate_job(const cJSON *now, const cJSON *next, struct violations *found)
 {
     static const char *const fixed[] = {"completions", "selector", "template"};
 
@@ -221,10 +222,10 @@ static void validate_job(const cJSON *now, const cJSON *next, struct faults *fau
         if (json_equal(json_at(now, field), value))
             continue;
         if (strcmp(fixed[i], "template") == 0)
-            faults_add(faults, "FieldValueInvalid", field,
-                       "Invalid value: core.PodTemplateSpec{…}: field is immutable");
+            violation_add(found, "FieldValueInvalid", field,
+                          "Invalid value: core.PodTemplateSpec{…}: field is immutable");
         else
-            faults_invalid(faults, field, value, "field is immutable");
+            violation_invalid(found, field, value, "field is immutable");
     }
 }
 
@@ -241,14 +242,14 @@ static void strip_images(cJSON *spec)
     }
 }
 
-static void validate_pod(const cJSON *now, const cJSON *next, struct faults *faults)
+static void validate_pod(const cJSON *now, const cJSON *next, struct violations *found)
 {
     static const char *const may_change[] = {"activeDeadlineSeconds",
                                              "terminationGracePeriodSeconds", "tolerations"};
     autojson cJSON *before = NULL;
     autojson cJSON *after = NULL;
 
-    validate_pod_spec(json_get(next, "spec"), "spec", faults);
+    validate_pod_spec(json_get(next, "spec"), "spec", found);
     if (now == NULL || json_get(now, "spec") == NULL)
         return;
     before = json_copy(json_get(now, "spec"));
@@ -258,34 +259,35 @@ static void validate_pod(const cJSON *now, const cJSON *next, struct faults *fau
     if (json_get(before, "nodeName") == NULL)
         cJSON_DeleteItemFromObjectCaseSensitive(after, "nodeName");
     if (!same_without(before, after, may_change, ARRAY_LEN(may_change)))
-        faults_add(faults, "FieldValueForbidden", "spec",
-                   "Forbidden: pod updates may not change fields other than "
-                   "`spec.containers[*].image`, `spec.initContainers[*].image`, "
-                   "`spec.activeDeadlineSeconds`, `spec.tolerations` (only additions to existing "
-                   "tolerations) or `spec.terminationGracePeriodSeconds` (allow it to be set to 1 "
-                   "if it was previously negative)");
+        violation_add(
+            found, "FieldValueForbidden", "spec",
+            "Forbidden: pod updates may not change fields other than "
+            "`spec.containers[*].image`, `spec.initContainers[*].image`, "
+            "`spec.activeDeadlineSeconds`, `spec.tolerations` (only additions to existing "
+            "tolerations) or `spec.terminationGracePeriodSeconds` (allow it to be set to 1 "
+            "if it was previously negative)");
 }
 
 void validate_workload(const struct type *type, const cJSON *now, const cJSON *next,
-                       struct faults *faults)
+                       struct violations *found)
 {
     static const char *const with_selector[] = {"Deployment", "ReplicaSet", "StatefulSet",
                                                 "DaemonSet"};
     const char *kind = type->resource.kind;
 
     if (strcmp(kind, "Pod") == 0) {
-        validate_pod(now, next, faults);
+        validate_pod(now, next, found);
     } else if (strcmp(kind, "Job") == 0) {
-        validate_pod_template(next, kind, faults);
-        validate_job(now, next, faults);
+        validate_pod_template(next, kind, found);
+        validate_job(now, next, found);
     }
     for (size_t i = 0; i < ARRAY_LEN(with_selector); i++) {
         if (strcmp(kind, with_selector[i]) != 0)
             continue;
-        validate_replicas(next, faults);
-        validate_selector(now, next, faults);
-        validate_pod_template(next, kind, faults);
+        validate_replicas(next, found);
+        validate_selector(now, next, found);
+        validate_pod_template(next, kind, found);
         if (strcmp(kind, "StatefulSet") == 0)
-            validate_stateful_set(now, next, faults);
+            validate_stateful_set(now, next, found);
     }
 }

@@ -2,11 +2,13 @@
  * there already (a reboot) stays. */
 #include "emulator/machine/internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "necoops/base/fs.h"
+#include "necoops/base/text.h"
 
 #define SSD_BYTES ((off_t)64 << 20)
 
@@ -63,6 +65,29 @@ int make_ssd(const struct init *init, const char *path, struct err *err)
     if (fd < 0 || fstat(fd, &st) < 0 || (st.st_size == 0 && ftruncate(fd, SSD_BYTES) < 0))
         return fail(path, err);
     return give(init, path, err);
+}
+
+int make_programs(const struct init *init, const char *dir,
+                  int (*place)(const struct init *init, const char *from, const char *to,
+                               struct err *err),
+                  struct err *err)
+{
+    autofree char *from =
+        xstrndup(init->program, (size_t)(strrchr(init->program, '/') - init->program));
+    if (make_folder(init, dir, 0755, err) < 0)
+        return -1;
+    DIR *folder = opendir(from);
+    int result = 0;
+    for (const struct dirent *entry;
+         result == 0 && folder != NULL && (entry = readdir(folder)) != NULL;) {
+        autofree char *program = path_join(from, entry->d_name);
+        autofree char *to = path_join(dir, entry->d_name);
+        if (text_starts(entry->d_name, "necoops-") && access(program, X_OK) == 0)
+            result = place(init, program, to, err);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    return result;
 }
 
 int make_commands(const struct init *init, const char *dir, const char *program, struct err *err)

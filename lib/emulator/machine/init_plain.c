@@ -109,15 +109,19 @@ static int make_disks(const struct init *init, struct err *err)
     return 0;
 }
 
-static int make_programs(const struct init *init, struct err *err)
+static int link_program(const struct init *init, const char *from, const char *to, struct err *err)
 {
-    autofree char *programs = xstrdup(init->program);
-    *strrchr(programs, '/') = '\0';
+    return make_link(init, from, to, err);
+}
+
+/* A first boot installs our programs; later ones leave what the machine made of them. */
+static int install(const struct init *init, struct err *err)
+{
     if (make_commands(init, "emulator/bin", init->program, err) < 0)
         return -1;
     if (fs_exists("opt/necoops/bin"))
         return 0;
-    return make_link(init, programs, "opt/necoops/bin", err);
+    return make_programs(init, "opt/necoops/bin", link_program, err);
 }
 
 int init_confine(struct init *init, struct err *err)
@@ -131,5 +135,5 @@ int init_confine(struct init *init, struct err *err)
     /* From here on not even a link that the script left behind leads out of the folder. */
     if (lock_writes(init, root, err) < 0 || make_tree(init, err) < 0 || make_disks(init, err) < 0)
         return -1;
-    return make_programs(init, err);
+    return install(init, err);
 }

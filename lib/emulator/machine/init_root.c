@@ -250,13 +250,16 @@ static int make_disks(const struct init *init, struct err *err)
 
 /* ---- /emulator, /sys, /proc ---- */
 
+static int bind_program(const struct init *init, const char *from, const char *to, struct err *err)
+{
+    return bind_file(init, from, to, read_only, err);
+}
+
 static int make_emulator(const struct init *init, struct err *err)
 {
-    autofree char *programs = xstrdup(init->program);
-    *strrchr(programs, '/') = '\0';
     if (make_folder(init, "emulator", 0755, err) < 0 ||
         bind_file(init, init->program, "emulator/program", read_only, err) < 0 ||
-        bind_folder(init, programs, "emulator/programs", read_only, err) < 0 ||
+        make_programs(init, "emulator/programs", bind_program, err) < 0 ||
         make_commands(init, "emulator/bin", "/emulator/program", err) < 0)
         return -1;
     if (fs_is_dir("/etc/ssl/certs") &&

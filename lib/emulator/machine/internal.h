@@ -124,6 +124,11 @@ int make_file(const struct init *init, const char *path, const void *data, size_
               struct err *err);
 int make_link(const struct init *init, const char *target, const char *path, struct err *err);
 int make_ssd(const struct init *init, const char *path, struct err *err);
+/* A folder in which each necoops program beside this one is put in place. */
+int make_programs(const struct init *init, const char *dir,
+                  int (*place)(const struct init *init, const char *from, const char *to,
+                               struct err *err),
+                  struct err *err);
 /* A folder with a link to the program for each command. */
 int make_commands(const struct init *init, const char *dir, const char *program, struct err *err);
 extern const char *const command_names[]; /* NULL-terminated */

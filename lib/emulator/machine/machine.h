@@ -7,7 +7,8 @@
  *
  * Inside, PATH begins with a folder that holds `pmctl` and `ckecli` (this program, by argv[0]) and
  * the stand-ins for what touches hardware: iptables, ip6tables, mdadm, mount, poweroff, reboot,
- * shutdown, sudo, systemctl. /opt/necoops/bin is the folder of this program. GCE_METADATA_HOST,
+ * shutdown, sudo, systemctl. /opt/necoops/bin has the necoops programs from the
+ * folder of this one. GCE_METADATA_HOST,
  * NECOOPS_EMULATOR and STORAGE_EMULATOR_HOST point to the emulator; standard output and error go to
  * serial port 1; /dev/ttyS1 (or $NECOOPS_ROOT/dev/ttyS1) feeds port 2. Without namespaces
  * NECOOPS_ROOT names the folder. Local SSDs are files: /dev/disk/by-id/google-local-nvme-ssd-N.

@@ -89,10 +89,9 @@ static int open_root(struct machine *machine)
 {
     pthread_mutex_lock(&machine->lock);
     const struct process *process = &machine->process;
-    autofree char *path = process->pid > 0 && process->namespaces
-                              ? xasprintf("/proc/%d/root", (int)process->pid)
-                              : xasprintf("%s/root", machine->folder);
-    int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    autofree char *path = process->namespaces ? xasprintf("/proc/%d/root", (int)process->pid)
+                                              : xasprintf("%s/root", machine->folder);
+    int root = process->pid > 0 ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     pthread_mutex_unlock(&machine->lock);
     return root;
 }
@@ -111,7 +110,8 @@ static int read_snapshot(struct call *call, const char *name, cJSON **out, struc
     autofree char *path = xasprintf("%s/snapshots/%s", call->dir, name);
     autoclose int fd = open_inside(call, path, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
-        return err_set_errno(err, ERR_NOT_FOUND, errno, "'%s' cannot be opened", path);
+        return err_set_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_FAILED, errno,
+                             "'%s' cannot be opened", path);
     autobuf struct buf text = BUF_INIT(SNAPSHOT_CAP);
     char block[8192];
     for (ssize_t n; (n = read(fd, block, sizeof block)) != 0;) {

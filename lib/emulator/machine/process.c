@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "necoops/base/fs.h"
 
@@ -264,15 +265,15 @@ int process_start(struct machine *machine, struct err *err)
     return 0;
 }
 
-/* True when it ended within the time. */
-static bool ended(pid_t pid, int64_t ms)
+/* Waits for its end, at most `ms`; it stays to be reaped. */
+static void await_end(pid_t pid, int ms)
 {
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    struct pollfd child = {.fd = fd, .events = POLLIN};
-    bool done = fd >= 0 && poll(&child, 1, (int)ms) == 1;
-    if (fd >= 0)
-        close(fd);
-    return done;
+    for (int waited = 0; waited < ms; waited += 2) {
+        siginfo_t info = {.si_pid = 0};
+        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == pid)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
 }
 
 /* In a process namespace all end with the first one. Elsewhere it ends them itself once it is let
@@ -285,7 +286,7 @@ void process_stop(struct machine *machine)
     if (!process->namespaces) {
         close(process->lifeline);
         process->lifeline = -1;
-        (void)ended(process->pid, STOP_MS);
+        await_end(process->pid, STOP_MS);
     }
     end(process);
 }

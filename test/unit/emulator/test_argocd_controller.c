@@ -735,6 +735,85 @@ static void ignored_differences(void **state)
     wait_for(bench, "x", "status.sync.status", "OutOfSync");
 }
 
+/* What Git no longer says goes away; what somebody else added stays. */
+static void removed_fields(void **state)
+{
+    struct bench *bench = *state;
+
+    put_space(bench);
+    COMMIT(bench, {"app/a.yaml", MAP("a") "data: {k: v, l: w}\n"});
+    put_app(bench, "x", "app", ", syncPolicy: {automated: {}}");
+    wait_for(bench, "x", "status.sync.status", "Synced");
+    patch_of(bench, "", "configmaps", "demo", "a", "{data: {m: other}}");
+    COMMIT(bench, {"app/a.yaml", MAP("a") "data: {k: v}\n"});
+    wait_for(bench, "x", "status.operationState.syncResult.revision", bench->head);
+    wait_phase(bench, "x", "Succeeded");
+    autojson cJSON *map = read_object(bench, "", "configmaps", "demo", "a");
+    autojson cJSON *wanted = fixture_yaml("{k: v, m: other}");
+
+    assert_true(json_equal(json_at(map, "data"), wanted));
+}
+
+/* A root that heals itself takes back what was patched on its child. */
+static void parent_reverts_child(void **state)
+{
+    struct bench *bench = *state;
+
+    put_space(bench);
+    COMMIT(bench, {"root/child.yaml", CHILD("child")}, {"app/a.yaml", MAP("a")});
+    put_app(bench, "root", "root", ", syncPolicy: {automated: {selfHeal: true}}");
+    wait_for(bench, "root", "status.sync.status", "Synced");
+    patch_app(bench, "child", "{spec: {source: {targetRevision: master}}}");
+    wait_for(bench, "child", "spec.source.targetRevision", "release");
+}
+
+/* Another controller takes an operation up where the one before left it. */
+static void restart(void **state)
+{
+    struct bench *bench = *state;
+
+    put_space(bench);
+    COMMIT(bench, {"app/web.yaml", WEB("")},
+           {"app/late.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: late, annotations: "
+                             "{argocd.argoproj.io/sync-wave: '1'}}\n"});
+    put_app(bench, "x", "app", "");
+    patch_app(bench, "x", SYNC);
+    wait_for(bench, "x", "status.operationState.message",
+             "waiting for healthy state of apps/Deployment/web");
+    controller_stop(bench->controller);
+    make_healthy(bench);
+    start_version(bench, "v2.14.21");
+    wait_phase(bench, "x", "Succeeded");
+    assert_true(has_config(bench, "late"));
+    wait_for(bench, "x", "status.health.status", "Healthy");
+}
+
+static void selective_and_dry(void **state)
+{
+    struct bench *bench = *state;
+
+    put_space(bench);
+    COMMIT(bench, {"app/a.yaml", MAP("a")}, {"app/b.yaml", MAP("b")});
+    put_app(bench, "x", "app", "");
+    patch_app(bench, "x", "{operation: {sync: {dryRun: true}}}");
+    wait_phase(bench, "x", "Succeeded");
+    assert_false(has_config(bench, "a"));
+    {
+        autojson cJSON *result =
+            status_of(bench, "x", "status.operationState.syncResult.resources", "a");
+
+        assert_string_equal(json_str_or(result, "message", ""), "configmap/a created (dry run)");
+    }
+    patch_app(bench, "x", "{operation: {sync: {resources: [{kind: ConfigMap, name: b}]}}}");
+    wait_for(bench, "x", "operation", NULL);
+    wait_phase(bench, "x", "Succeeded");
+    assert_false(has_config(bench, "a"));
+    assert_true(has_config(bench, "b"));
+    wait_for(bench, "x", "status.health.status", "Healthy");
+    check_text(bench, "x", "status.sync.status", "OutOfSync");
+    check_text(bench, "x", "status.history", "");
+}
+
 static void several_sources(void **state)
 {
     struct bench *bench = *state;
@@ -784,6 +863,10 @@ int main(void)
         TEST(cascade),
         TEST(ignored_differences),
         TEST(several_sources),
+        TEST(removed_fields),
+        TEST(parent_reverts_child),
+        TEST(restart),
+        TEST(selective_and_dry),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

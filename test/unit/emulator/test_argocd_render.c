@@ -215,6 +215,54 @@ static void reuse(void **state)
     check_names(bench, second, "{path: b}", "Directory", "c");
 }
 
+static void dependencies(void **state)
+{
+    struct bench *bench = *state;
+    struct commit_sha sha =
+        COMMIT(bench, {"a/over/x/kustomization.yaml", "bases: [../../base]\n"},
+               {"a/base/kustomization.yaml", "resources: [m.yaml]\n"}, {"a/base/m.yaml", MAP("m")},
+               {"b/kustomization.yaml", "resources:\n- sub\n"},
+               {"b/sub/kustomization.yaml", "resources:\n- '../../a/base'\n"},
+               {"c/kustomization.yaml", "resources: [https://example.com/x.git]\n"},
+               {"d/kustomization.yaml", "resources: [m.yaml]\n"}, {"d/m.yaml", MAP("m")},
+               {"e/f/kustomization.yaml", "bases: [../../../outside]\n"});
+    static const char *const cases[][2] = {{"a/over/x", "a"}, {"b", ""},   {"c", ""},
+                                           {"d", "d"},        {"e/f", ""}, {"./a/base/", "a/base"}};
+    autoerr struct err err = ERR_INIT;
+    const char *root;
+
+    assert_int_equal(repository_checkout(renderer_repositories(bench->renderer), bench->repository,
+                                         &sha, &root, &err),
+                     0);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        autofree char *folder = render_dependency(root, cases[i][0]);
+
+        assert_string_equal(folder, cases[i][1]);
+    }
+}
+
+/* A kustomization is built once, and again only when what it is made of changed. */
+static void kustomization_reuse(void **state)
+{
+    struct bench *bench = *state;
+    const struct fixture_file base = {"a/base/kustomization.yaml", "resources: [m.yaml]\n"};
+    const struct fixture_file over = {"a/over/kustomization.yaml", "bases: [../base]\n"};
+    struct commit_sha shas[3] = {
+        COMMIT(bench, base, over, {"a/base/m.yaml", MAP("m")}),
+        COMMIT(bench, base, over, {"a/base/m.yaml", MAP("m")}, {"other", "x"}),
+        COMMIT(bench, base, over, {"a/base/m.yaml", MAP("n")})};
+    struct rendered *results[3];
+    autoerr struct err err = ERR_INIT;
+
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(try_render(bench, shas[i], "{path: a/over}", &results[i], &err), 0);
+    assert_ptr_equal(results[0], results[1]);
+    assert_ptr_not_equal(results[0], results[2]);
+    assert_string_equal(json_str_or(results[2]->objects, "[0].metadata.name", ""), "n");
+    for (size_t i = 0; i < 3; i++)
+        rendered_unref(results[i]);
+}
+
 static void no_tool(void **state)
 {
     static const char *const empty[] = {"PATH=/nonexistent", NULL};
@@ -231,8 +279,9 @@ static void no_tool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(revisions),      TEST(plain_folders), TEST(refusals),
-        TEST(kustomizations), TEST(reuse),         TEST(no_tool),
+        TEST(revisions),           TEST(plain_folders), TEST(refusals),
+        TEST(kustomizations),      TEST(reuse),         TEST(dependencies),
+        TEST(kustomization_reuse), TEST(no_tool),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

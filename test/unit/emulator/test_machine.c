@@ -25,6 +25,7 @@ struct emu {
 };
 
 static struct emu the;
+static char self[4096]; /* this program */
 static pthread_mutex_t serial_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct buf serial[SERIAL_PORTS];
 
@@ -113,7 +114,7 @@ static int set_up(void **state)
     for (int i = 0; i < SERIAL_PORTS; i++)
         buf_init(&serial[i], BUF_MEDIUM);
     the.config.run_startup_scripts = true;
-    the.config.program = "/proc/self/exe";
+    the.config.program = self;
     the.config.log = log_new(stderr, "test", LOG_TEXT, LOG_WARNING);
     assert_int_equal(fs_make_temp_dir("/tmp", "machine-", &the.data_dir, &err), 0);
     assert_int_equal(server_new(&config, &the.server, &err), 0);
@@ -144,16 +145,24 @@ static int set_up_plain(void **state)
     return 0;
 }
 
+/* What a test is about must be what the kernel gives: with the other kind it has nothing to say. */
 static void boot(const char *script, int ssds)
 {
+    enum confinement wanted = atomic_load(&the.machines->confinement);
     struct err err = ERR_INIT;
     struct machine_spec spec = {.instance_id = "42",
                                 .name = "neco-ops",
                                 .startup_script = script,
                                 .metadata_port = listener_port(the.listener),
                                 .local_ssds = ssds};
-    if (machine_boot(the.machines, &spec, &err) < 0)
-        fail_msg("%s", err_text(&err));
+    if (machine_boot(the.machines, &spec, &err) < 0) {
+        if (strstr(err_text(&err), "neither namespaces nor Landlock") == NULL)
+            fail_msg("%s", err_text(&err));
+        err_clear(&err);
+        skip();
+    }
+    if (wanted == CONFINE_UNKNOWN && atomic_load(&the.machines->confinement) == CONFINE_LANDLOCK)
+        skip();
 }
 
 static int64_t now_ms(void)
@@ -227,7 +236,7 @@ static void test_environment(void **state)
     setenv("SECRET_TOKEN", "of the host", 1);
     char *said = run("#!/bin/bash\nenv; echo root=$(id -u); pwd; hostname; command -v pmctl\n"
                      "cat /sys/class/dmi/id/product_name; ls /proc/self/fd | wc -l\n"
-                     "ls /opt/necoops/bin >/dev/null && echo programs\n",
+                     "ls -d /opt/necoops/bin/ >/dev/null && echo programs\n",
                      0);
     unsetenv("SECRET_TOKEN");
     char *metadata =
@@ -383,6 +392,13 @@ static bool anyone_sleeps(const char *seconds)
     return found;
 }
 
+static bool await_sleeper(const char *seconds, bool there)
+{
+    for (int64_t end = now_ms() + 5000; anyone_sleeps(seconds) != there && now_ms() < end;)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    return anyone_sleeps(seconds) == there;
+}
+
 static void check_all_ends(void)
 {
     char seconds[32];
@@ -393,7 +409,7 @@ static void check_all_ends(void)
                              seconds, seconds, seconds, seconds);
     boot(script, 0);
     free(await(1, ": started\r\n"));
-    assert_true(anyone_sleeps(seconds));
+    assert_true(await_sleeper(seconds, true));
     int64_t start = now_ms();
     machine_stop(the.machines, "42", false);
     assert_true(now_ms() - start < 2000);
@@ -504,12 +520,10 @@ static void test_killed_emulator_leaves_nothing(void **state)
     }
     while (!fs_exists(flag) && waitpid(child, NULL, WNOHANG) == 0)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    assert_true(anyone_sleeps(seconds));
+    assert_true(await_sleeper(seconds, true));
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    for (int64_t end = now_ms() + 2000; anyone_sleeps(seconds) && now_ms() < end;)
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    assert_false(anyone_sleeps(seconds));
+    assert_true(await_sleeper(seconds, false));
     free(flag);
 }
 
@@ -517,6 +531,8 @@ int main(int argc, char **argv)
 {
     if (placemat_is_command(argv[0]))
         return placemat_command_main(argc, argv);
+    if (realpath(argv[0], self) == NULL)
+        return 2;
     const struct CMUnitTest tests[] = {
 #define TEST(name)  cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define PLAIN(name) cmocka_unit_test_setup_teardown(name, set_up_plain, tear_down)

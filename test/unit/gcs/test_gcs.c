@@ -240,12 +240,13 @@ static void test_write(void **state)
     assert_int_equal(
         gcs_write(w->gcs, "b-1", "d/a b", "text/plain", "hello world", 11, 0, &object, &err), 0);
     assert_int_equal(object.generation, 17);
-    assert_string_equal(line(w, 0), "POST /upload/storage/v1/b/b-1/o?uploadType=multipart"
-                                    "&ifGenerationMatch=0&fields=" FIELDS "&prettyPrint=false");
+    assert_string_equal(line(w, 0),
+                        "POST /upload/storage/v1/b/b-1/o?uploadType=multipart"
+                        "&name=d%2Fa%20b&ifGenerationMatch=0&fields=" FIELDS "&prettyPrint=false");
     assert_true(text_starts(server_header(&w->client.server, 0, "Content-Type"),
                             "multipart/related; boundary=necoops-"));
     body = w->client.server.seen[0].body;
-    assert_non_null(strstr(body, "\r\n\r\n{\"name\":\"d/a b\",\"contentType\":\"text/plain\","
+    assert_non_null(strstr(body, "\r\n\r\n{\"contentType\":\"text/plain\","
                                  "\"crc32c\":\"yZRlqg==\"}\r\n--"));
     assert_non_null(strstr(body, "\r\nContent-Type: text/plain\r\n\r\nhello world\r\n--"));
 }

@@ -396,7 +396,7 @@ static void test_not_http(void **state)
     server_add(&w->server, (struct step){.raw = true, .body = "SSH-2.0-x\r\n", .close = true});
     assert_int_equal(http_perform(w->http, &request, &response, &err), -1);
     assert_int_equal(err.code, ERR_PROTOCOL);
-    assert_non_null(strstr(err_text(&err), "does not speak HTTP"));
+    assert_non_null(strstr(err_text(&err), "cannot speak HTTP with"));
     assert_int_equal(w->server.seen_len, 1);
 }
 
@@ -417,6 +417,22 @@ static void test_run_deadline(void **state)
     assert_non_null(strstr(err_text(&err), "answered 503: busy"));
     assert_true(run_mono_ms(&w->run) - start < 2000);
     assert_int_equal(http_active(w->http), 0);
+}
+
+static void test_run_deadline_names_who_is_silent(void **state)
+{
+    struct world *w = *state;
+    autoresponse struct http_response response = {0};
+    autoerr struct err err = ERR_INIT;
+    const struct http_request request = get_request(w);
+    autofree char *want =
+        xasprintf("timed out waiting for thing 'x': no answer from '%s' for 1 s", w->server.url);
+
+    w->run.deadline = run_mono_ms(&w->run) + 1200;
+    server_add(&w->server, (struct step){.status = 200, .delay_ms = 1800});
+    assert_int_equal(http_perform(w->http, &request, &response, &err), -1);
+    assert_int_equal(err.code, ERR_TIMEOUT);
+    assert_string_equal(err_text(&err), want);
 }
 
 struct late_signal {
@@ -892,6 +908,33 @@ static void test_proxy(void **state)
     assert_string_equal(server_line(&w->server, 1), "GET /");
 }
 
+static void test_proxy_that_refuses(void **state)
+{
+    struct world *w = *state;
+    autoresponse struct http_response response = {0};
+    autoerr struct err err = ERR_INIT;
+    struct http_request request = get_request(w);
+    autofree char *variable = xasprintf("HTTPS_PROXY=127.0.0.1:%d", w->server.port);
+    autofree char *want = xasprintf("thing 'x': cannot connect to 'https://storage.example:443' "
+                                    "(through the proxy '127.0.0.1:%d'): the proxy answered 407; "
+                                    "check HTTPS_PROXY and NO_PROXY",
+                                    w->server.port);
+
+    w->environ[0] = variable;
+    request.url = "https://storage.example/o";
+    server_add(&w->server, (struct step){.status = 407, .close = true});
+    assert_int_equal(http_perform(w->http, &request, &response, &err), -1);
+    assert_int_equal(err.code, ERR_DENIED);
+    assert_string_equal(err_text(&err), want);
+    assert_string_equal(server_line(&w->server, 0), "CONNECT storage.example:443");
+    w->environ[1] = "NO_PROXY=.example";
+    request.retry_ms = -1;
+    assert_int_equal(http_perform(w->http, &request, &response, &err), -1);
+    assert_string_equal(err_text(&err),
+                        "thing 'x': cannot connect to 'https://storage.example:443': "
+                        "no address is known for that name");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -914,6 +957,7 @@ int main(void)
         TEST(test_silence),
         TEST(test_not_http),
         TEST(test_run_deadline),
+        TEST(test_run_deadline_names_who_is_silent),
         TEST(test_signal_wakes),
         TEST(test_401_once),
         TEST(test_no_credential),
@@ -929,6 +973,7 @@ int main(void)
         TEST(test_log_hides_secrets),
         TEST(test_log_hides_kubernetes_secrets),
         TEST(test_proxy),
+        TEST(test_proxy_that_refuses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,13 +96,28 @@ static const struct route *find_route(const struct request *request, struct call
     return NULL;
 }
 
+/* The name of what a POST to a collection is to make. */
+static char *name_in_body(const struct request *request)
+{
+    autojson cJSON *body = NULL;
+    autoerr struct err err = ERR_INIT;
+    if (!request_is(request, "POST") ||
+        json_parse(request->body, request->body_len, "body", &body, &err) < 0)
+        return NULL;
+    const char *name = json_str(body, "name");
+    return name != NULL ? xstrdup(name) : NULL;
+}
+
 /* "projects/p/zones/z/instances/x", without the verb behind it; for a list, the project. */
 static char *resource_of(const struct request *request, const struct call *call)
 {
     autostrv struct strv parts = STRV_INIT;
-    size_t count = call->name != NULL ? 8 : 4;
+    autofree char *made = call->name == NULL ? name_in_body(request) : NULL;
+    size_t count = call->name != NULL || made != NULL ? 8 : 4;
     for (size_t i = 2; i < count && i < request->parts.len; i++)
         strv_add(&parts, request->parts.items[i]);
+    if (made != NULL)
+        strv_add(&parts, made);
     return strv_join(&parts, "/");
 }
 

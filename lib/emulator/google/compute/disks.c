@@ -18,8 +18,8 @@ struct disk *disk_find(const struct compute *compute, const char *project, const
     return NULL;
 }
 
-struct disk *disk_add(struct compute *compute, const char *project, const char *zone,
-                      const char *name, uint64_t user)
+static struct disk *disk_add(struct compute *compute, const char *project, const char *zone,
+                             const char *name, uint64_t user)
 {
     struct disk *disk = xcalloc(1, sizeof *disk);
     disk->id = next_id(compute);

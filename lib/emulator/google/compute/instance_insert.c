@@ -191,7 +191,9 @@ static cJSON *build_spec(struct call *call, const cJSON *body, const struct mach
     return spec;
 }
 
-int insert_check(struct call *call, const cJSON *body, cJSON **spec)
+/* Checks a resource as it came, and makes of it what is kept (still with the initializeParams of
+ * its disks). */
+static int insert_check(struct call *call, const cJSON *body, cJSON **spec)
 {
     struct machine_type type;
     if (check_fields(call, body) < 0 || check_name(call, body) < 0 ||

@@ -169,6 +169,8 @@ void instance_free(struct instance *instance)
         for (int i = 0; i < SERIAL_PORTS; i++)
             free(instance->inside->serial[i].data);
         guest_attributes_free(instance->inside);
+        free(instance->inside->token);
+        free(instance->inside->token_scopes);
         free(instance->inside);
     }
     spec_unref(instance->spec);
@@ -235,10 +237,9 @@ static void add_own(cJSON *json, const struct instance *instance, const struct f
                  "terminationTimestamp", instance->ends);
 }
 
-cJSON *instance_json(const struct compute *compute, const struct instance *instance,
-                     const struct fields *fields, bool deep)
+/* The resource; what lies below shares the spec's memory unless `deep`. */
+static cJSON *instance_json(const struct instance *instance, const struct fields *fields, bool deep)
 {
-    (void)compute;
     cJSON *json = json_object();
     add_own(json, instance, fields);
     for (cJSON *item = instance->spec->json->child; item != NULL; item = item->next) {
@@ -264,17 +265,16 @@ void instances_get(struct call *call)
         google_error(call->answer, 400, "invalidParameter", "%s", err_text(&err));
         return;
     }
-    answer_json(call->answer, 200, instance_json(call->compute, instance, fields, true));
+    answer_json(call->answer, 200, instance_json(instance, fields, true));
 }
 
-static bool shown(const struct compute *compute, const struct page *page,
-                  const struct instance *instance)
+static bool shown(const struct page *page, const struct instance *instance)
 {
     if (instance->hidden)
         return false;
     if (page->filter == NULL)
         return true;
-    autojson cJSON *json = instance_json(compute, instance, NULL, false);
+    autojson cJSON *json = instance_json(instance, NULL, false);
     return filter_matches(page->filter, json);
 }
 
@@ -302,10 +302,10 @@ void instances_list(struct call *call)
         if (more)
             break;
         last = instance;
-        if (!shown(compute, &page, instance))
+        if (!shown(&page, instance))
             continue;
         if (fields_has(page.fields, "items"))
-            json_push(items, instance_json(compute, instance, of_item, true));
+            json_push(items, instance_json(instance, of_item, true));
         count++;
     }
     cJSON *result = json_object();
@@ -365,11 +365,10 @@ void instances_aggregated(struct call *call)
             break;
         }
         last = instance;
-        if (!shown(compute, &page, instance))
+        if (!shown(&page, instance))
             continue;
-        aggregated_add(
-            result, instance->zone, "instances",
-            instance_json(compute, instance, aggregated_fields(&page, instance->zone), true));
+        aggregated_add(result, instance->zone, "instances",
+                       instance_json(instance, aggregated_fields(&page, instance->zone), true));
         count++;
     }
     page_clear(&page);

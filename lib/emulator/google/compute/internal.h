@@ -44,7 +44,9 @@ struct inside {
     int64_t served[10]; /* monotonic ms of the last guest attribute requests, a ring */
     unsigned int served_at;
     unsigned int refused;
-    struct listener *metadata; /* these two are touched by the worker only */
+    char *token, *token_scopes; /* handed out until five minutes before its end; NULL: none yet */
+    int64_t token_ends;         /* monotonic ms */
+    struct listener *metadata;  /* these two are touched by the worker only */
     struct metadata_service *service;
     uint16_t metadata_port;
 };
@@ -261,9 +263,6 @@ void instances_sort(struct compute *compute);
 void instance_remove(struct compute *compute, struct instance *instance);
 void instance_free(struct instance *instance);
 char *instance_path(const struct instance *instance); /* "projects/p/zones/z/instances/x" */
-/* The resource; what lies below shares the spec's memory unless `deep`. */
-cJSON *instance_json(const struct compute *compute, const struct instance *instance,
-                     const struct fields *fields, bool deep);
 const char *instance_status_text(enum instance_status status);
 /* The value of a metadata item, borrowed, or NULL. */
 const char *instance_metadata(const struct instance *instance, const char *key);
@@ -292,9 +291,6 @@ void instances_serial(struct call *call);
 void instances_guest_attributes(struct call *call);
 int instances_seed(struct compute *compute, const cJSON *list, struct err *err);
 
-/* Checks a resource as it came, and makes of it what is kept (still with the initializeParams of
- * its disks); -1 with the error filled in. */
-int insert_check(struct call *call, const cJSON *body, cJSON **spec);
 int check_metadata(struct answer *answer, const char *field, const cJSON *metadata);
 int check_labels(struct answer *answer, const cJSON *labels);
 int check_scheduling(struct answer *answer, const cJSON *scheduling);
@@ -349,8 +345,6 @@ void operations_delete(struct call *call);
 /* ---- disks (disks.c) ---- */
 struct disk *disk_find(const struct compute *compute, const char *project, const char *zone,
                        const char *name_or_id);
-struct disk *disk_add(struct compute *compute, const char *project, const char *zone,
-                      const char *name, uint64_t user);
 void disk_free(struct disk *disk);
 /* Deletes (autoDelete) or frees what was attached to this instance. */
 void disks_release(struct compute *compute, const struct instance *instance);
@@ -364,11 +358,8 @@ void disks_insert(struct call *call);
 void disks_set_labels(struct call *call);
 
 /* ---- serial ports (serial.c) ---- */
-void serial_append(struct serial *serial, const char *data, size_t len);
-/* From `start` (negative: so many bytes before the end); caller frees `text` (valid UTF-8). */
-void serial_read(const struct serial *serial, int64_t start, char **text, int64_t *first,
-                 int64_t *next);
-void serial_boot_lines(struct compute *compute, struct instance *instance);
+/* What a console says when the instance boots. */
+void serial_boot_lines(struct instance *instance);
 
 /* ---- guest attributes (guest_attributes.c) ---- */
 enum guest_quota { GUEST_SERVED, GUEST_DROPPED, GUEST_REFUSED };

@@ -47,7 +47,7 @@ void life_begin_running(struct compute *compute, struct instance *instance)
     instance->started = wall_now();
     instance->ends = scheduling_end(json_at(instance->spec->json, "scheduling"), instance->started);
     life_watch_end(compute, instance);
-    serial_boot_lines(compute, instance);
+    serial_boot_lines(instance);
     worker_add(compute, JOB_LISTEN, instance->id, NULL, 0);
     if (config->run_startup_scripts)
         worker_add(compute, JOB_BOOT, instance->id, NULL, config->timing.boot);

@@ -8,6 +8,7 @@
 
 #define ROOT          "/computeMetadata/v1"
 #define TOKEN_SECONDS 3600
+#define TOKEN_KEPT_MS 300000
 
 static void answer_html(struct answer *answer, int status, const char *what)
 {
@@ -139,15 +140,31 @@ static char *joined_scopes(const struct request *request, const cJSON *account)
     return strv_join(&scopes, " ");
 }
 
-static void answer_token(struct compute *compute, const struct request *request,
-                         struct answer *answer, const cJSON *account)
+/* The real server keeps a token until five minutes before its end, so that asking early gives the
+ * same one again. */
+static void refresh_token(struct compute *compute, struct inside *inside, const cJSON *account,
+                          const char *scopes)
 {
+    if (inside->token != NULL && strcmp(inside->token_scopes, scopes) == 0 &&
+        inside->token_ends - mono_now() > TOKEN_KEPT_MS)
+        return;
+    free(inside->token);
+    free(inside->token_scopes);
+    inside->token = oauth_issue(emu_oauth(compute->emu), json_str_or(account, "email", ""), scopes,
+                                TOKEN_SECONDS);
+    inside->token_scopes = xstrdup(scopes);
+    inside->token_ends = mono_now() + (int64_t)TOKEN_SECONDS * 1000;
+}
+
+static void answer_token(struct compute *compute, struct instance *instance,
+                         const struct request *request, struct answer *answer, const cJSON *account)
+{
+    struct inside *inside = instance_inside(instance);
     autofree char *scopes = joined_scopes(request, account);
-    autofree char *token = oauth_issue(emu_oauth(compute->emu), json_str_or(account, "email", ""),
-                                       scopes, TOKEN_SECONDS);
+    refresh_token(compute, inside, account, scopes);
     cJSON *body = json_object();
-    json_set_str(body, "access_token", token);
-    json_set_i64(body, "expires_in", TOKEN_SECONDS - 1);
+    json_set_str(body, "access_token", inside->token);
+    json_set_i64(body, "expires_in", (inside->token_ends - mono_now()) / 1000);
     json_set_str(body, "token_type", "Bearer");
     answer_json(answer, 200, body);
 }
@@ -177,7 +194,7 @@ static void answer_identity(struct compute *compute, const struct instance *inst
 }
 
 /* instance/service-accounts/ACCOUNT/token or /identity; true when the path is one. */
-static bool account_handle(struct compute *compute, const struct instance *instance,
+static bool account_handle(struct compute *compute, struct instance *instance,
                            const struct request *request, struct answer *answer)
 {
     const struct strv *parts = &request->parts;
@@ -189,7 +206,7 @@ static bool account_handle(struct compute *compute, const struct instance *insta
         account != NULL && (strcmp(parts->items[4], "default") == 0 ||
                             strcmp(parts->items[4], json_str_or(account, "email", "")) == 0);
     if (known && strcmp(parts->items[5], "token") == 0)
-        answer_token(compute, request, answer, account);
+        answer_token(compute, instance, request, answer, account);
     else if (known && strcmp(parts->items[5], "identity") == 0)
         answer_identity(compute, instance, request, answer, account);
     else

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
-void serial_append(struct serial *serial, const char *data, size_t len)
+static void serial_append(struct serial *serial, const char *data, size_t len)
 {
     serial->total += (int64_t)len;
     if (len > SERIAL_RING) {
@@ -69,8 +69,9 @@ static char *as_utf8(const char *data, size_t len)
     return buf_steal(&text);
 }
 
-void serial_read(const struct serial *serial, int64_t start, char **text, int64_t *first,
-                 int64_t *next)
+/* From `start` (negative: so many bytes before the end); caller frees `text` (valid UTF-8). */
+static void serial_read(const struct serial *serial, int64_t start, char **text, int64_t *first,
+                        int64_t *next)
 {
     int64_t oldest = serial->total - (int64_t)serial->len;
     int64_t from = start >= 0 ? start : start < -serial->total ? 0 : serial->total + start;
@@ -89,9 +90,8 @@ static void put(struct instance *instance, int port, const char *text)
     serial_append(&instance_inside(instance)->serial[port - 1], text, strlen(text));
 }
 
-void serial_boot_lines(struct compute *compute, struct instance *instance)
+void serial_boot_lines(struct instance *instance)
 {
-    (void)compute;
     autofree char *login = xasprintf("\r\nDebian GNU/Linux 12 %s ttyS0\r\n\r\n%s login: \r\n",
                                      instance->name, instance->name);
     put(instance, 1,

@@ -168,7 +168,7 @@ static void finish_reset(struct compute *compute, const struct job *job)
     struct instance *instance = instance_by_id(compute, job->instance);
     if (instance != NULL) {
         instance->busy = false;
-        serial_boot_lines(compute, instance);
+        serial_boot_lines(instance);
     }
     operation_release(job->operation);
     pthread_mutex_unlock(&compute->lock);

@@ -1,4 +1,4 @@
-#include "emulator/kube/storage.h"
+#include "emulator/kube/keyspace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,15 +50,15 @@ void stored_unref(struct stored *stored)
     free(version);
 }
 
-struct storage *storage_new(const char *tag)
+struct keyspace *keyspace_new(const char *tag)
 {
-    struct storage *storage = xcalloc(1, sizeof(*storage));
+    struct keyspace *storage = xcalloc(1, sizeof(*storage));
 
     storage->tag = xstrdup(tag);
     return storage;
 }
 
-void storage_free(struct storage *storage)
+void keyspace_free(struct keyspace *storage)
 {
     for (size_t i = 0; i < storage->len; i++)
         stored_unref(&storage->items[i]->stored);
@@ -75,7 +75,7 @@ static int compare(const struct version *item, const char *space, const char *na
 }
 
 /* The first index that is not before the key. */
-static size_t lower_bound(const struct storage *storage, const char *space, const char *name)
+static size_t lower_bound(const struct keyspace *storage, const char *space, const char *name)
 {
     size_t low = 0;
     size_t high = storage->len;
@@ -91,12 +91,12 @@ static size_t lower_bound(const struct storage *storage, const char *space, cons
     return low;
 }
 
-static bool is_at(const struct storage *storage, size_t index, const char *space, const char *name)
+static bool is_at(const struct keyspace *storage, size_t index, const char *space, const char *name)
 {
     return index < storage->len && compare(storage->items[index], space, name) == 0;
 }
 
-struct version *storage_get(const struct storage *storage, const char *space, const char *name)
+struct version *keyspace_get(const struct keyspace *storage, const char *space, const char *name)
 {
     size_t index;
 
@@ -105,7 +105,7 @@ struct version *storage_get(const struct storage *storage, const char *space, co
     return is_at(storage, index, space, name) ? storage->items[index] : NULL;
 }
 
-struct version *storage_put(struct storage *storage, struct version *version)
+struct version *keyspace_put(struct keyspace *storage, struct version *version)
 {
     size_t index = lower_bound(storage, version->space, version->name);
     struct version *before;
@@ -126,7 +126,7 @@ struct version *storage_put(struct storage *storage, struct version *version)
     return NULL;
 }
 
-struct version *storage_remove(struct storage *storage, const char *space, const char *name)
+struct version *keyspace_remove(struct keyspace *storage, const char *space, const char *name)
 {
     size_t index;
     struct version *version;
@@ -142,7 +142,7 @@ struct version *storage_remove(struct storage *storage, const char *space, const
     return version;
 }
 
-size_t storage_first(const struct storage *storage, const char *space)
+size_t keyspace_first(const struct keyspace *storage, const char *space)
 {
     return space != NULL && space[0] != '\0' ? lower_bound(storage, space, "") : 0;
 }

@@ -1,7 +1,7 @@
 /* The objects of one kind, sorted by namespace and name as etcd's keys are. Internal; guarded by
  * the store's lock. */
-#ifndef EMULATOR_KUBE_STORAGE_H
-#define EMULATOR_KUBE_STORAGE_H
+#ifndef EMULATOR_KUBE_KEYSPACE_H
+#define EMULATOR_KUBE_KEYSPACE_H
 
 #include "emulator/kube/types.h"
 
@@ -21,20 +21,20 @@ static inline struct version *version_of(struct stored *stored)
     return (struct version *)stored;
 }
 
-struct storage {
+struct keyspace {
     char *tag; /* "deployments.apps" */
     struct type *hub;
     struct version **items;
     size_t len, size;
 };
 
-struct storage *storage_new(const char *tag);
-void storage_free(struct storage *storage);
-struct version *storage_get(const struct storage *storage, const char *space, const char *name);
+struct keyspace *keyspace_new(const char *tag);
+void keyspace_free(struct keyspace *storage);
+struct version *keyspace_get(const struct keyspace *storage, const char *space, const char *name);
 /* Takes the reference; gives back the one it took the place of, or NULL. */
-struct version *storage_put(struct storage *storage, struct version *version);
-struct version *storage_remove(struct storage *storage, const char *space, const char *name);
+struct version *keyspace_put(struct keyspace *storage, struct version *version);
+struct version *keyspace_remove(struct keyspace *storage, const char *space, const char *name);
 /* The first index of a namespace; "" or NULL is the beginning. */
-size_t storage_first(const struct storage *storage, const char *space);
+size_t keyspace_first(const struct keyspace *storage, const char *space);
 
 #endif

@@ -1,0 +1,203 @@
+/* OpenAPI, as much of it as clients need: kubectl looks there for what it may ask the server to
+ * validate, and explains custom resources from it. Built-in kinds have no field of theirs
+ * described, so that clients fall back on what they know themselves. */
+#include <stdlib.h>
+#include <string.h>
+#include "necoops/base/digest.h"
+#include "necoops/base/text.h"
+#include "emulator/kube/api.h"
+
+#define PROTOBUF "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+#define V3_SINCE 24
+
+/* A document of gnostic's openapi.v2: field 1 is `swagger`, field 2 is `info` (title, version). */
+static void protobuf(struct call *call)
+{
+    static const char document[] = "\x0a\x03"
+                                   "2.0"
+                                   "\x12\x14\x0a\x0a"
+                                   "Kubernetes"
+                                   "\x12\x06"
+                                   "v1.0.0";
+
+    call->answer->status = 200;
+    answer_header(call->answer, "Content-Type: %s", PROTOBUF);
+    buf_add(&call->answer->body, document, sizeof(document) - 1);
+}
+
+static cJSON *info(const struct call *call)
+{
+    cJSON *value = json_object();
+
+    json_set_str(value, "title", "Kubernetes");
+    json_set_str(value, "version", call->api->version);
+    return value;
+}
+
+void openapi_v2(struct call *call)
+{
+    const char *accept = request_header(call->request, "Accept");
+    cJSON *document;
+
+    if (accept != NULL && strstr(accept, "spec.v2@v1.0+protobuf") != NULL) {
+        protobuf(call);
+        return;
+    }
+    document = json_object();
+    json_set_str(document, "swagger", "2.0");
+    json_set(document, "info", info(call));
+    json_set_object(document, "paths");
+    json_set_object(document, "definitions");
+    answer_json(call->answer, 200, document);
+}
+
+/* ---- version 3: one document a group and version ---- */
+
+static cJSON *kind_mark(const struct resource *resource)
+{
+    cJSON *mark = json_object();
+
+    json_set_str(mark, "group", resource->group);
+    json_set_str(mark, "kind", resource->kind);
+    json_set_str(mark, "version", resource->version);
+    return mark;
+}
+
+static void add_parameters(cJSON *operation)
+{
+    static const char *const names[] = {"dryRun", "fieldManager", "fieldValidation", "force"};
+    cJSON *list = json_set_array(operation, "parameters");
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        cJSON *parameter = json_object();
+
+        json_set_str(parameter, "name", names[i]);
+        json_set_str(parameter, "in", "query");
+        json_set_str(json_set_object(parameter, "schema"), "type",
+                     strcmp(names[i], "force") == 0 ? "boolean" : "string");
+        json_push(list, parameter);
+    }
+}
+
+static void add_path(cJSON *paths, const struct type *type)
+{
+    const struct resource *resource = &type->resource;
+    autofree char *group_version = api_version_of(resource);
+    autofree char *path =
+        xasprintf("/%s/%s/%s%s/{name}", resource->group[0] == '\0' ? "api" : "apis", group_version,
+                  resource->namespaced ? "namespaces/{namespace}/" : "", resource->plural);
+    static const char *const methods[] = {"get", "put", "patch"};
+    cJSON *item = json_set_object(paths, path);
+
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        cJSON *operation = json_set_object(item, methods[i]);
+
+        json_set(operation, "x-kubernetes-group-version-kind", kind_mark(resource));
+        if (strcmp(methods[i], "get") != 0)
+            add_parameters(operation);
+        json_set_str(json_set_object(json_set_object(operation, "responses"), "200"), "description",
+                     "OK");
+    }
+}
+
+static void add_string(cJSON *properties, const char *name)
+{
+    json_set_str(json_set_object(properties, name), "type", "string");
+}
+
+static void add_schema(cJSON *schemas, const struct type *type)
+{
+    const struct resource *resource = &type->resource;
+    autofree char *group = xstrdup(resource->group[0] != '\0' ? resource->group : "core");
+    autofree char *name = NULL;
+    cJSON *schema = type->schema != NULL ? json_copy(type->schema) : json_object();
+    cJSON *properties = json_need_object(schema, "properties");
+
+    for (char *c = group; *c != '\0'; c++)
+        *c = *c == '/' ? '.' : *c;
+    name = xasprintf("io.%s.%s.%s", group, resource->version, resource->kind);
+    json_set_str(schema, "type", "object");
+    add_string(properties, "apiVersion");
+    add_string(properties, "kind");
+    json_set_str(json_set_object(properties, "metadata"), "type", "object");
+    json_push(json_set_array(schema, "x-kubernetes-group-version-kind"), kind_mark(resource));
+    json_set(schemas, name, schema);
+}
+
+static void document(struct call *call, const char *group, const char *version)
+{
+    size_t len;
+    const struct type **types = store_types(call->api->store, &len);
+    cJSON *answer = json_object();
+    cJSON *paths;
+    cJSON *schemas;
+
+    json_set_str(answer, "openapi", "3.0.0");
+    json_set(answer, "info", info(call));
+    paths = json_set_object(answer, "paths");
+    schemas = json_set_object(json_set_object(answer, "components"), "schemas");
+    for (size_t i = 0; i < len; i++) {
+        if (!types[i]->established || strcmp(types[i]->resource.group, group) != 0 ||
+            strcmp(types[i]->resource.version, version) != 0)
+            continue;
+        add_path(paths, types[i]);
+        add_schema(schemas, types[i]);
+    }
+    free(types);
+    answer_json(call->answer, 200, answer);
+}
+
+/* The hash in an address changes with what is behind it, because clients keep the answer for ever:
+ * the types of a group are never changed in place, and the address of the store's is of this run.
+ */
+static void add_group(cJSON *paths, const struct call *call, const struct type *type)
+{
+    autofree char *group_version = api_version_of(&type->resource);
+    autofree char *name =
+        xasprintf("%s/%s", type->resource.group[0] == '\0' ? "api" : "apis", group_version);
+    const cJSON *known = json_get(paths, name);
+    autofree char *seed = xasprintf("%s %s %p %s", call->api->run, name, (const void *)type,
+                                    json_str_or(known, "serverRelativeURL", ""));
+    struct sha256_hex hash = sha256(seed, strlen(seed));
+    autofree char *url = xasprintf("/openapi/v3/%s?hash=%s", name, hash.text);
+
+    json_set_str(json_set_object(paths, name), "serverRelativeURL", url);
+}
+
+static void index_of_groups(struct call *call)
+{
+    size_t len;
+    const struct type **types = store_types(call->api->store, &len);
+    cJSON *answer = json_object();
+    cJSON *paths = json_set_object(answer, "paths");
+
+    for (size_t i = 0; i < len; i++) {
+        if (types[i]->established)
+            add_group(paths, call, types[i]);
+    }
+    free(types);
+    answer_json(call->answer, 200, answer);
+}
+
+static void not_served(struct call *call)
+{
+    call->answer->status = 404;
+    answer_header(call->answer, "Content-Type: text/plain; charset=utf-8");
+    buf_adds(&call->answer->body, "404 page not found\n");
+}
+
+void openapi_v3(struct call *call)
+{
+    const struct strv *parts = &call->request->parts;
+
+    if (store_minor(call->api->store) < V3_SINCE)
+        not_served(call);
+    else if (parts->len == 2)
+        index_of_groups(call);
+    else if (parts->len == 4 && strcmp(parts->items[2], "api") == 0)
+        document(call, "", parts->items[3]);
+    else if (parts->len == 5 && strcmp(parts->items[2], "apis") == 0)
+        document(call, parts->items[3], parts->items[4]);
+    else
+        not_served(call);
+}
