@@ -145,8 +145,8 @@ static int make_one(struct creation *creation, struct err *err)
     return 0;
 }
 
-/* An insertion that somebody began and whose instance does not show yet is waited for. */
-static int await_running_insert(struct creation *creation, bool *found, struct err *err)
+/* What somebody began is waited for: an insertion whose instance does not show yet, a deletion. */
+static int await_operation(struct creation *creation, bool *found, struct err *err)
 {
     const struct strv *zones = &creation->spec->zones;
     for (size_t i = 0; i < zones->len && !*found; i++) {
@@ -209,7 +209,7 @@ static int look_again(struct creation *creation, const cJSON *instance, bool *se
 {
     autoinstances struct instance_list list = {.items = NULL};
     bool waited = false;
-    if ((creation->own_id && await_running_insert(creation, &waited, err) < 0) ||
+    if ((creation->own_id && await_operation(creation, &waited, err) < 0) ||
         instance_find(creation->gce, creation->spec->name, &creation->spec->zones, &list, err) < 0)
         return -1;
     *settled =
@@ -264,6 +264,11 @@ static bool ours_is_younger(const struct creation *creation, const struct instan
 static int remake(struct creation *creation, const cJSON *instance, const char *why,
                   struct err *err)
 {
+    bool waited = false;
+    if (instance_is_changing(instance) && await_operation(creation, &waited, err) < 0)
+        return -1;
+    if (waited)
+        return 0;
     if (creation->options->recreate == RECREATE_NEVER)
         return err_set(err, ERR_FAILED,
                        "'%s' in %s %s, and --recreate never forbids to make it anew",
@@ -305,7 +310,7 @@ static int step(struct creation *creation, struct create_result *out, bool *done
         if (creation->vanished)
             return err_set(err, ERR_FAILED, "'%s' was deleted while it was being set up",
                            creation->spec->name);
-        if (await_running_insert(creation, &found, err) < 0)
+        if (await_operation(creation, &found, err) < 0)
             return -1;
         return found ? 0 : make_one(creation, err);
     }
