@@ -92,7 +92,7 @@ static struct argocd_sync sync_of(const struct member *member)
         .revision = ours ? plan->commit : NULL,
         .target = ours ? plan->commit : NULL,
         .token = member->token,
-        .prune = plan->options->prune,
+        .prune = plan_prunes(plan, &member->app),
         .suspend_automated = ours,
         .retries = SYNC_RETRIES,
     };
