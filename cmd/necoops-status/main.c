@@ -96,14 +96,12 @@ static int watch(struct cli *cli, struct status *status, const struct schedule *
 {
     bool terminal = isatty(STDOUT_FILENO) && !cli->json;
     autofree char *before = NULL;
-    progress_done(cli->run.progress);
     if (terminal)
         fputs("\033[2J", stdout);
     for (;;) {
         autojson cJSON *value = NULL;
         if (status_look(status, &value, err) < 0 && err->code != ERR_UNREACHABLE)
             return -1;
-        progress_done(cli->run.progress);
         if (!value) {
             log_warning(cli->run.log, "%s", err_text(err));
             err_clear(err);
@@ -136,14 +134,17 @@ static int doctor(struct cli *cli, struct err *err)
 
 static int run(struct cli *cli, struct err *err)
 {
+    struct run calm = cli->run;
     autoschedule struct schedule schedule = {.up = -1};
     autostatus struct status *status = NULL;
     if (options.doctor && options.watch)
         return err_set(err, ERR_USAGE, "--doctor and --watch exclude each other");
     if (options.doctor)
         return doctor(cli, err);
+    if (options.watch)
+        calm.progress = NULL; /* the page is the progress */
     if (schedule_load(cli->conf, &schedule, err) < 0 ||
-        status_open(&cli->run, cli->conf, &status, err) < 0)
+        status_open(&calm, cli->conf, &status, err) < 0)
         return -1;
     return options.watch ? watch(cli, status, &schedule, err)
                          : look_once(cli, status, &schedule, err);

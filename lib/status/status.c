@@ -103,7 +103,7 @@ int status_look(struct status *status, cJSON **out, struct err *err)
     if (run_check(status->run, "the status", err) < 0 ||
         instance_find(status->cloud.gce, status->name, &status->zones, &list, err) < 0)
         return -1;
-    json_set_str(value, "time", time_rfc3339(run_wall_ms(status->run)).text);
+    json_set_str(value, "time", time_rfc3339_ms(run_wall_ms(status->run)).text);
     json_set_str(value, "name", status->name);
     json_set(value, "instance", list.len ? describe(list.items[0]) : cJSON_CreateNull());
     cJSON *others = json_set_array(value, "others");

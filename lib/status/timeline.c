@@ -52,23 +52,35 @@ static void add_phases(cJSON *timeline, const cJSON *phases, int64_t since)
     }
 }
 
+struct place {
+    cJSON *entry;
+    size_t index;
+};
+
+/* Phases tell whole seconds only, and begin after the operation that makes them possible. */
 static int compare(const void *a, const void *b)
 {
-    const cJSON *one = *(cJSON *const *)a, *other = *(cJSON *const *)b;
-    return strcmp(json_str_or(one, "time", ""), json_str_or(other, "time", ""));
+    const struct place *one = a, *other = b;
+    int order = strncmp(json_str_or(one->entry, "time", ""), json_str_or(other->entry, "time", ""),
+                        strlen("2026-01-02T03:04:05"));
+    if (order == 0)
+        order = (json_str(other->entry, "by") != NULL) - (json_str(one->entry, "by") != NULL);
+    if (order != 0)
+        return order;
+    return one->index < other->index ? -1 : one->index > other->index;
 }
 
 static void sort(cJSON *array)
 {
     size_t count = (size_t)cJSON_GetArraySize(array);
-    cJSON **items = xcalloc(count + 1, sizeof *items);
+    struct place *places = xcalloc(count + 1, sizeof *places);
     for (size_t i = 0; i < count; i++)
-        items[i] = cJSON_DetachItemFromArray(array, 0);
+        places[i] = (struct place){.entry = cJSON_DetachItemFromArray(array, 0), .index = i};
     if (count)
-        qsort(items, count, sizeof *items, compare);
+        qsort(places, count, sizeof *places, compare);
     for (size_t i = 0; i < count; i++)
-        json_push(array, items[i]);
-    free(items);
+        json_push(array, places[i].entry);
+    free(places);
 }
 
 void status_timeline(struct status *status, cJSON *value)
