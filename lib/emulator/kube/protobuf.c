@@ -182,8 +182,8 @@ static void add_time(const struct proto_field *known, struct slice data, cJSON *
     }
 }
 
-static int add_message(const struct proto_field *known, struct slice data, cJSON *object,
-                       int depth, struct err *err)
+static int add_message(const struct proto_field *known, struct slice data, cJSON *object, int depth,
+                       struct err *err)
 {
     autojson cJSON *message = NULL;
 
@@ -209,8 +209,8 @@ static void add_text(const struct proto_field *known, struct slice data, cJSON *
         json_set_str(object, known->name, text);
 }
 
-static int add_field(const struct proto_field *known, const struct wire_field *field,
-                     cJSON *object, int depth, struct err *err)
+static int add_field(const struct proto_field *known, const struct wire_field *field, cJSON *object,
+                     int depth, struct err *err)
 {
     bool number = known->kind == PROTO_INT || known->kind == PROTO_BOOL;
 

@@ -7,8 +7,8 @@
 #include "necoops/base/err.h"
 #include "necoops/base/json.h"
 
-/* A body with its envelope ("k8s\0", apiVersion, kind). 415 for a kind or a field that is not in the
- * tables, 400 for what is no protobuf. */
+/* A body with its envelope ("k8s\0", apiVersion, kind). 415 for a kind or a field that is not in
+ * the tables, 400 for what is no protobuf. */
 int protobuf_parse(const char *body, size_t len, cJSON **out, struct err *err) MUST_CHECK;
 
 /* ---- the tables ---- */

@@ -2,23 +2,61 @@
  * `generated.proto` files. */
 #include "emulator/kube/protobuf.h"
 
-#define S(number, name)          {number, name, PROTO_STRING, false, false, NULL}
-#define SS(number, name)         {number, name, PROTO_STRING, true, false, NULL}
-#define I(number, name)          {number, name, PROTO_INT, false, false, NULL}
-#define IP(number, name)         {number, name, PROTO_INT, false, true, NULL}
-#define B(number, name)          {number, name, PROTO_BOOL, false, false, NULL}
-#define BP(number, name)         {number, name, PROTO_BOOL, false, true, NULL}
-#define M(number, name, of)      {number, name, PROTO_MESSAGE, false, false, of}
-#define MM(number, name, of)     {number, name, PROTO_MESSAGE, true, false, of}
-#define K(number, name, kind)    {number, name, kind, false, false, NULL}
-#define INLINE(number, of)       {number, "", PROTO_INLINE, false, false, of}
-#define END                      {0, NULL, PROTO_STRING, false, false, NULL}
+#define S(number, name)                                                                            \
+    {                                                                                              \
+        number, name, PROTO_STRING, false, false, NULL                                             \
+    }
+#define SS(number, name)                                                                           \
+    {                                                                                              \
+        number, name, PROTO_STRING, true, false, NULL                                              \
+    }
+#define I(number, name)                                                                            \
+    {                                                                                              \
+        number, name, PROTO_INT, false, false, NULL                                                \
+    }
+#define IP(number, name)                                                                           \
+    {                                                                                              \
+        number, name, PROTO_INT, false, true, NULL                                                 \
+    }
+#define B(number, name)                                                                            \
+    {                                                                                              \
+        number, name, PROTO_BOOL, false, false, NULL                                               \
+    }
+#define BP(number, name)                                                                           \
+    {                                                                                              \
+        number, name, PROTO_BOOL, false, true, NULL                                                \
+    }
+#define M(number, name, of)                                                                        \
+    {                                                                                              \
+        number, name, PROTO_MESSAGE, false, false, of                                              \
+    }
+#define MM(number, name, of)                                                                       \
+    {                                                                                              \
+        number, name, PROTO_MESSAGE, true, false, of                                               \
+    }
+#define K(number, name, kind)                                                                      \
+    {                                                                                              \
+        number, name, kind, false, false, NULL                                                     \
+    }
+#define INLINE(number, of)                                                                         \
+    {                                                                                              \
+        number, "", PROTO_INLINE, false, false, of                                                 \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        0, NULL, PROTO_STRING, false, false, NULL                                                  \
+    }
 
 typedef const struct proto_field fields[];
 
 /* ---- meta/v1 ---- */
-static fields owner_reference = {S(1, "kind"), S(3, "name"), S(4, "uid"), S(5, "apiVersion"),
-                                 BP(6, "controller"), BP(7, "blockOwnerDeletion"), END};
+static fields owner_reference = {S(1, "kind"),
+                                 S(3, "name"),
+                                 S(4, "uid"),
+                                 S(5, "apiVersion"),
+                                 BP(6, "controller"),
+                                 BP(7, "blockOwnerDeletion"),
+                                 END};
 static fields object_meta = {S(1, "name"),
                              S(2, "generateName"),
                              S(3, "namespace"),
@@ -38,12 +76,15 @@ static fields requirement = {S(1, "key"), S(2, "operator"), SS(3, "values"), END
 static fields label_selector = {K(1, "matchLabels", PROTO_MAP_STRING),
                                 MM(2, "matchExpressions", requirement), END};
 static fields preconditions = {S(1, "uid"), S(2, "resourceVersion"), END};
-static fields delete_options = {IP(1, "gracePeriodSeconds"), M(2, "preconditions", preconditions),
-                                BP(3, "orphanDependents"), S(4, "propagationPolicy"),
-                                SS(5, "dryRun"), END};
-static fields object_reference = {S(1, "kind"),       S(2, "namespace"),       S(3, "name"),
-                                  S(4, "uid"),        S(5, "apiVersion"),      S(6, "resourceVersion"),
-                                  S(7, "fieldPath"),  END};
+static fields delete_options = {IP(1, "gracePeriodSeconds"),
+                                M(2, "preconditions", preconditions),
+                                BP(3, "orphanDependents"),
+                                S(4, "propagationPolicy"),
+                                SS(5, "dryRun"),
+                                END};
+static fields object_reference = {
+    S(1, "kind"),       S(2, "namespace"),       S(3, "name"),      S(4, "uid"),
+    S(5, "apiVersion"), S(6, "resourceVersion"), S(7, "fieldPath"), END};
 static fields local_reference = {S(1, "name"), END};
 static fields nothing = {END};
 
@@ -51,21 +92,21 @@ static fields nothing = {END};
 static fields namespace_spec = {SS(1, "finalizers"), END};
 static fields namespace_status = {S(1, "phase"), END};
 static fields name_space = {M(1, "metadata", object_meta), M(2, "spec", namespace_spec),
-                           M(3, "status", namespace_status), END};
-static fields secret = {M(1, "metadata", object_meta), K(2, "data", PROTO_MAP_BYTES), S(3, "type"),
-                        K(4, "stringData", PROTO_MAP_STRING), BP(5, "immutable"), END};
+                            M(3, "status", namespace_status), END};
+static fields secret = {M(1, "metadata", object_meta),
+                        K(2, "data", PROTO_MAP_BYTES),
+                        S(3, "type"),
+                        K(4, "stringData", PROTO_MAP_STRING),
+                        BP(5, "immutable"),
+                        END};
 static fields config_map = {M(1, "metadata", object_meta), K(2, "data", PROTO_MAP_STRING),
                             K(3, "binaryData", PROTO_MAP_BYTES), BP(4, "immutable"), END};
 static fields account = {M(1, "metadata", object_meta), MM(2, "secrets", object_reference),
                          MM(3, "imagePullSecrets", local_reference),
                          BP(4, "automountServiceAccountToken"), END};
-static fields service_port = {S(1, "name"),
-                              S(2, "protocol"),
-                              I(3, "port"),
-                              K(4, "targetPort", PROTO_INT_OR_STRING),
-                              I(5, "nodePort"),
-                              S(6, "appProtocol"),
-                              END};
+static fields service_port = {
+    S(1, "name"),     S(2, "protocol"),    I(3, "port"), K(4, "targetPort", PROTO_INT_OR_STRING),
+    I(5, "nodePort"), S(6, "appProtocol"), END};
 static fields service_spec = {MM(1, "ports", service_port),
                               K(2, "selector", PROTO_MAP_STRING),
                               S(3, "clusterIP"),
@@ -148,9 +189,13 @@ static fields deployment_spec = {IP(1, "replicas"),
                                  B(7, "paused"),
                                  IP(9, "progressDeadlineSeconds"),
                                  END};
-static fields deployment_status = {I(1, "observedGeneration"), I(2, "replicas"),
-                                   I(3, "updatedReplicas"),    I(4, "availableReplicas"),
-                                   I(5, "unavailableReplicas"), I(7, "readyReplicas"), END};
+static fields deployment_status = {I(1, "observedGeneration"),
+                                   I(2, "replicas"),
+                                   I(3, "updatedReplicas"),
+                                   I(4, "availableReplicas"),
+                                   I(5, "unavailableReplicas"),
+                                   I(7, "readyReplicas"),
+                                   END};
 static fields deployment = {M(1, "metadata", object_meta), M(2, "spec", deployment_spec),
                             M(3, "status", deployment_status), END};
 static fields job_spec = {IP(1, "parallelism"),
@@ -182,7 +227,7 @@ static fields cron_job = {M(1, "metadata", object_meta), M(2, "spec", cron_job_s
                           M(3, "status", nothing), END};
 
 /* ---- rbac/v1 ---- */
-static fields policy_rule = {SS(1, "verbs"), SS(2, "apiGroups"), SS(3, "resources"),
+static fields policy_rule = {SS(1, "verbs"),         SS(2, "apiGroups"),       SS(3, "resources"),
                              SS(4, "resourceNames"), SS(5, "nonResourceURLs"), END};
 static fields aggregation = {MM(1, "clusterRoleSelectors", label_selector), END};
 static fields role = {M(1, "metadata", object_meta), MM(2, "rules", policy_rule),
@@ -218,8 +263,9 @@ static fields budget = {M(1, "metadata", object_meta), M(2, "spec", budget_spec)
                         M(3, "status", budget_status), END};
 static fields eviction = {M(1, "metadata", object_meta), M(2, "deleteOptions", delete_options),
                           END};
-static fields priority_class = {M(1, "metadata", object_meta), I(2, "value"), B(3, "globalDefault"),
-                                S(4, "description"), S(5, "preemptionPolicy"), END};
+static fields priority_class = {M(1, "metadata", object_meta), I(2, "value"),
+                                B(3, "globalDefault"),         S(4, "description"),
+                                S(5, "preemptionPolicy"),      END};
 static fields scale_spec = {I(1, "replicas"), END};
 static fields scale_status = {I(1, "replicas"), S(2, "selector"), END};
 static fields scale = {M(1, "metadata", object_meta), M(2, "spec", scale_spec),
@@ -232,9 +278,9 @@ static fields autoscaler = {M(1, "metadata", object_meta), M(2, "spec", autoscal
                             M(3, "status", autoscaler_status), END};
 
 /* ---- reviews ---- */
-static fields resource_attributes = {S(1, "namespace"), S(2, "verb"),        S(3, "group"),
-                                     S(4, "version"),   S(5, "resource"),    S(6, "subresource"),
-                                     S(7, "name"),      END};
+static fields resource_attributes = {
+    S(1, "namespace"), S(2, "verb"),        S(3, "group"), S(4, "version"),
+    S(5, "resource"),  S(6, "subresource"), S(7, "name"),  END};
 static fields path_attributes = {S(1, "path"), S(2, "verb"), END};
 static fields self_access_spec = {M(1, "resourceAttributes", resource_attributes),
                                   M(2, "nonResourceAttributes", path_attributes), END};
