@@ -5,7 +5,6 @@
 #include "necoops/base/text.h"
 
 #define MANAGER        "fieldManager=necoops"
-#define SYNC_RETRIES   5
 #define CONFLICT_MS    5000 /* a refused patch is tried again at the latest after this */
 #define LEAST_PAUSE_MS 100
 
@@ -94,7 +93,7 @@ static struct argocd_sync sync_of(const struct member *member)
         .token = member->token,
         .prune = plan_prunes(plan, &member->app),
         .suspend_automated = ours,
-        .retries = SYNC_RETRIES,
+        .retries = conf_int(plan->conf, "deploy.syncRetries", 0),
     };
 }
 
