@@ -39,6 +39,7 @@ struct plan {
     struct planned_app *apps; /* children as the commit renders them */
     size_t len;
     struct strv order;   /* lines of app-sync-order.txt */
+    struct strv coming;  /* API groups that definitions of the commit bring */
     struct strv changed; /* with --changed-since: names of the apps it reaches */
     struct strv *notes;
 };

@@ -132,6 +132,7 @@ void plan_clear(struct plan *plan)
     manifest_repo_free(plan->manifests);
     git_close(plan->git);
     strv_clear(&plan->order);
+    strv_clear(&plan->coming);
     strv_clear(&plan->changed);
     free(plan->branch);
     free(plan->commit);

@@ -112,8 +112,8 @@ static int make_one(struct creation *creation, struct err *err)
     return 0;
 }
 
-/* An insertion that somebody began and whose instance does not show yet is waited for. */
-static int await_running_insert(struct creation *creation, bool *found, struct err *err)
+/* What somebody began is waited for: an insertion whose instance does not show yet, a deletion. */
+static int await_operation(struct creation *creation, bool *found, struct err *err)
 {
     const struct strv *zones = &creation->spec->zones;
     for (size_t i = 0; i < zones->len && !*found; i++) {
@@ -184,7 +184,7 @@ static int look_again(struct creation *creation, const cJSON *instance, bool *se
 {
     autoinstances struct instance_list list = {.items = NULL};
     bool waited = false;
-    if ((creation->own_id && await_running_insert(creation, &waited, err) < 0) ||
+    if ((creation->own_id && await_operation(creation, &waited, err) < 0) ||
         instance_find(creation->gce, creation->spec->name, &creation->spec->zones, &list, err) < 0)
         return -1;
     *settled =
@@ -239,6 +239,11 @@ static bool ours_is_younger(const struct creation *creation, const struct instan
 static int remake(struct creation *creation, const cJSON *instance, const char *why,
                   struct err *err)
 {
+    bool waited = false;
+    if (instance_is_changing(instance) && await_operation(creation, &waited, err) < 0)
+        return -1;
+    if (waited)
+        return 0;
     if (creation->options->recreate == RECREATE_NEVER)
         return err_set(err, ERR_FAILED,
                        "'%s' in %s %s, and --recreate never forbids to make it anew",
@@ -262,41 +267,39 @@ static int plan(struct creation *creation, const cJSON *instance, const char *wh
     return 0;
 }
 
-/* Looks at what is there and takes one step. `done` when it is ready. */
-static int step(struct creation *creation, struct create_result *out, bool *done, struct err *err)
+static int step_absent(struct creation *creation, struct create_result *out, bool *done,
+                       struct err *err)
 {
-    autoinstances struct instance_list list = {.items = NULL};
+    bool found = false;
+    *done = creation->options->dry_run;
+    if (*done)
+        return plan(creation, NULL, NULL, out, err);
+    if (creation->vanished)
+        return err_set(err, ERR_FAILED, "'%s' was deleted while it was being set up",
+                       creation->spec->name);
+    if (await_operation(creation, &found, err) < 0)
+        return -1;
+    return found ? 0 : make_one(creation, err);
+}
+
+/* The oldest is the one; the others are left to who made them. */
+static int step_present(struct creation *creation, const struct instance_list *list,
+                        struct create_result *out, bool *done, struct err *err)
+{
+    const cJSON *instance = list->items[0];
     struct phase_report report = {.phase = PHASE_NONE};
     const char *why = NULL;
-    if (run_check(creation->run, "the instance", err) < 0 ||
-        instance_find(creation->gce, creation->spec->name, &creation->spec->zones, &list, err) < 0)
-        return -1;
-    bool dry = creation->options->dry_run;
-    if (list.len == 0) {
-        bool found = false;
-        *done = dry;
-        if (dry)
-            return plan(creation, NULL, NULL, out, err);
-        if (creation->vanished)
-            return err_set(err, ERR_FAILED, "'%s' was deleted while it was being set up",
-                           creation->spec->name);
-        if (await_running_insert(creation, &found, err) < 0)
-            return -1;
-        return found ? 0 : make_one(creation, err);
-    }
-    const cJSON *instance = list.items[0];
     if (strcmp(instance_status(instance), "RUNNING") == 0 &&
         follow_phase(creation->gce, instance, &report, err) < 0)
         return -1;
     enum verdict verdict = judge(creation, instance, &report, &why);
-    if (dry && verdict != VERDICT_READY) {
-        *done = true;
+    *done = creation->options->dry_run && verdict != VERDICT_READY;
+    if (*done)
         return plan(creation, instance, why, out, err);
-    }
     if (verdict == VERDICT_REMAKE)
         return remake(creation, instance, why, err);
-    if (ours_is_younger(creation, &list))
-        return yield_to(creation, instance, &list, err);
+    if (ours_is_younger(creation, list))
+        return yield_to(creation, instance, list, err);
     *done = verdict == VERDICT_READY;
     if (verdict == VERDICT_WAIT && await_setup(creation, instance, done, err) < 0)
         return -1;
@@ -304,6 +307,17 @@ static int step(struct creation *creation, struct create_result *out, bool *done
     if (*done && contested && look_again(creation, instance, done, err) < 0)
         return -1;
     return *done ? end_ready(creation, instance, out) : 0;
+}
+
+/* Looks at what is there and takes one step. `done` when it is ready. */
+static int step(struct creation *creation, struct create_result *out, bool *done, struct err *err)
+{
+    autoinstances struct instance_list list = {.items = NULL};
+    if (run_check(creation->run, "the instance", err) < 0 ||
+        instance_find(creation->gce, creation->spec->name, &creation->spec->zones, &list, err) < 0)
+        return -1;
+    return list.len == 0 ? step_absent(creation, out, done, err)
+                         : step_present(creation, &list, out, done, err);
 }
 
 int instance_create(const struct run *run, struct gce *gce, const struct instance_spec *spec,

@@ -5,10 +5,11 @@
 #include "necoops/base/timefmt.h"
 #include "necoops/instance/find.h"
 
-#define POLL_MS       1000
-#define POLL_FIRST_MS 250 /* doubled until it is POLL_MS: what is nearly ready is not waited for   \
-                           */
-#define LOOK_EVERY 5      /* polls of the console for one look at the instance */
+#define POLL_MS 1000
+#define POLL_FIRST_MS                                                                              \
+    250              /* doubled until it is POLL_MS: what is nearly ready is not waited for        \
+                      */
+#define LOOK_EVERY 5 /* polls of the console for one look at the instance */
 #define ATTRIBUTE_EVERY                                                                            \
     15 /* and for one at its guest attribute, of which 10 a minute are allowed */
 #define CLOCK_SLACK_MS 5000 /* the instance's clock against the cloud's */

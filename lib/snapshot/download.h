@@ -4,7 +4,7 @@
 #define SNAPSHOT_DOWNLOAD_H
 
 #include "necoops/gcs/gcs.h"
-#include "snapshot/unpack.h"
+#include "snapshot/journal.h"
 
 struct download {
     struct http *http;
@@ -14,6 +14,8 @@ struct download {
     uint64_t part_size; /* at most */
     int tree_fd;
     struct unpack_limits limits;
+    struct journal *journal;         /* gets what is finished; or NULL */
+    const struct journal_past *past; /* what a killed run finished; or NULL */
 };
 
 struct download_stats {

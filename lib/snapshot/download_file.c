@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "snapshot/download.h"
 #include "snapshot/fetch.h"
@@ -13,6 +14,7 @@ struct file {
     int fd;
     uint64_t part_size;
     struct unpack_stats *stats;
+    struct journal *journal;
 };
 
 static bool begin(void *arg, size_t index, size_t len)
@@ -32,10 +34,21 @@ static int take(void *arg, size_t index, size_t offset, const void *data, size_t
     return result;
 }
 
-static int complete(void *arg, size_t index, struct err *err)
+static int complete(void *arg, size_t index, uint32_t crc, struct err *err)
 {
-    (void)arg, (void)index, (void)err;
+    const struct file *file = arg;
+    (void)err;
+    if (file->journal)
+        journal_part(file->journal, index, crc);
     return 0;
+}
+
+static void skip_finished(struct fetch *fetch, const struct journal_past *past)
+{
+    for (size_t i = 0; past && i < past->part_count; i++) {
+        if (past->parts[i].index < fetch_parts(fetch))
+            fetch_skip(fetch, past->parts[i].index, past->parts[i].crc);
+    }
 }
 
 static int fetch_all(const struct download *download, struct file *file, struct flow *flow,
@@ -53,6 +66,7 @@ static int fetch_all(const struct download *download, struct file *file, struct 
     struct fetch *fetch = NULL;
     if (fetch_new(&spec, &fetch, err) != 0)
         return -1;
+    skip_finished(fetch, download->past);
     int result = fetch_run(fetch, err);
     if (result == 0)
         result = fetch_verify(fetch, err);
@@ -63,8 +77,8 @@ static int fetch_all(const struct download *download, struct file *file, struct 
 
 static int open_file(const struct download *download, const char *name, struct err *err)
 {
-    autoclose int fd =
-        openat(download->tree_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (download->past ? 0 : O_EXCL);
+    autoclose int fd = openat(download->tree_fd, name, flags, 0644);
     if (fd < 0)
         return err_set_errno(err, ERR_FAILED, errno, "cannot make file '%s'", name);
     if (ftruncate(fd, (off_t)download->object->size) != 0)
@@ -91,9 +105,15 @@ int download_file(const struct download *download, struct download_stats *stats,
     struct flow *flow = NULL;
     if (flow_new(&flow, err) != 0)
         return -1;
-    struct file file = {.fd = fd, .part_size = download->part_size, .stats = &stats->unpacked};
+    struct file file = {.fd = fd,
+                        .part_size = download->part_size,
+                        .stats = &stats->unpacked,
+                        .journal = download->journal};
     int result = fetch_all(download, &file, flow, stats, err);
     flow_free(flow);
+    struct stat st;
+    if (fstat(fd, &st) == 0)
+        atomic_store(&stats->unpacked.disk_bytes, (uint64_t)st.st_blocks * 512);
     stats->unpacked.files = stats->unpacked.entries = 1;
     stats->unpacked.apparent_bytes = download->object->size;
     strv_add(&stats->unpacked.names, name);

@@ -3,8 +3,7 @@
 #include "necoops/base/fs.h"
 #include "snapshot/note.h"
 
-/* Names this start of the machine: VMs do not outlive it, nor does what was not synced. */
-static char *boot_id(void)
+char *note_boot_id(void)
 {
     CLEANUP(err_clear) struct err err = ERR_INIT;
     autobuf struct buf text = BUF_INIT(64);
@@ -15,14 +14,14 @@ static char *boot_id(void)
 
 static bool is_this_boot(const cJSON *note, const char *key)
 {
-    autofree char *now = boot_id();
+    autofree char *now = note_boot_id();
     return *now && strcmp(json_str_or(note, key, ""), now) == 0;
 }
 
 cJSON *note_new(const char *source, const struct gcs_object *object, const struct strv *files)
 {
     cJSON *note = json_object();
-    autofree char *boot = boot_id();
+    autofree char *boot = note_boot_id();
     struct crc32c_text crc = crc32c_base64(object->crc32c);
     json_set_str(note, "source", source);
     json_set_i64_str(note, "generation", object->generation);
@@ -58,7 +57,7 @@ void note_set_loaded(cJSON *note, const char *tag)
     cJSON_DeleteItemFromObjectCaseSensitive(note, "loadedInBoot");
     if (!tag)
         return;
-    autofree char *boot = boot_id();
+    autofree char *boot = note_boot_id();
     json_set_str(note, "loadedTag", tag);
     json_set_str(note, "loadedInBoot", boot);
 }

@@ -5,6 +5,8 @@
 #include "necoops/gcs/gcs.h"
 #include "snapshot/place.h"
 
+/* Names this start of the machine; "" when it cannot be told. Caller frees. */
+char *note_boot_id(void);
 /* A new note: this object, unpacked in this boot, not loaded. `files`: names to look for. */
 cJSON *note_new(const char *source, const struct gcs_object *object, const struct strv *files);
 /* Is this the same object, whole? What was written before the machine last started, and not synced

@@ -5,16 +5,13 @@
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
-#include "necoops/base/text.h"
-#include "snapshot/download.h"
+#include "snapshot/bring.h"
 #include "snapshot/gate.h"
 #include "snapshot/kubeconfig.h"
 #include "snapshot/note.h"
 #include "snapshot/place.h"
 #include "snapshot/rate.h"
 #include "snapshot/restore.h"
-
-#define ROOM_RESERVE ((uint64_t)16 << 20) /* of the disk, that others may need */
 
 struct load {
     struct http *http;
@@ -81,44 +78,20 @@ static int look(struct load *load, struct err *err)
     return 0;
 }
 
-/* An archive unpacks to at least its own size, but for a few zeros; a file to at most its size. */
-static int check_room(const struct load *load, uint64_t *room, struct err *err)
-{
-    if (place_room(load->place, room, err) != 0)
-        return -1;
-    *room = *room > ROOM_RESERVE ? *room - ROOM_RESERVE : 1;
-    bool plain_tar = text_ends(load->object.name, ".tar");
-    if (load->object.size <= *room || plain_tar)
-        return 0;
-    struct size_text needed = size_format(load->object.size), there = size_format(*room);
-    return err_set(err, ERR_FAILED, "no room for the snapshot beside '%s': %s free, %s needed",
-                   place_path(load->place), there.text, needed.text);
-}
-
-static int download(struct load *load, struct download_stats *stats, struct err *err)
-{
-    struct download download = {.http = load->http,
-                                .gcs = load->gcs,
-                                .object = &load->object,
-                                .connections = load->options->connections,
-                                .part_size = load->options->part_size};
-    if (check_room(load, &download.limits.disk_bytes, err) != 0 ||
-        place_new_tree(load->place, &download.tree_fd, err) != 0)
-        return -1;
-    int result = download_is_archive(load->object.name) ? download_archive(&download, stats, err)
-                                                        : download_file(&download, stats, err);
-    load->result->received = stats->received;
-    load->result->files = stats->unpacked.files;
-    load->result->unpacked_bytes = stats->unpacked.apparent_bytes;
-    load->result->disk_bytes = atomic_load(&stats->unpacked.disk_bytes);
-    return result;
-}
-
-static int bring(struct load *load, struct err *err)
+static int fetch_files(struct load *load, struct err *err)
 {
     struct download_stats stats = {0};
     begin_phase(load, "download", load->options->source);
-    int result = download(load, &stats, err);
+    struct bring bring = {.http = load->http,
+                          .gcs = load->gcs,
+                          .options = load->options,
+                          .object = &load->object,
+                          .place = load->place};
+    int result = bring_object(&bring, &stats, err);
+    load->result->received = stats.received;
+    load->result->files = stats.unpacked.files;
+    load->result->unpacked_bytes = stats.unpacked.apparent_bytes;
+    load->result->disk_bytes = atomic_load(&stats.unpacked.disk_bytes);
     if (result == 0) {
         end_phase(load);
         load->result->downloaded = true;
@@ -230,7 +203,7 @@ static int run_load(struct load *load, struct err *err)
     bool fresh = load->note == NULL;
     if (place_lock(load->place, err) != 0)
         return -1;
-    int result = fresh ? bring(load, err) : 0;
+    int result = fresh ? fetch_files(load, err) : 0;
     if (result == 0)
         result = use(load, fresh, err);
     if (result != 0 && load->exchanged)

@@ -392,7 +392,7 @@ def test_joins_a_setup_that_fails(cloud, setup):
 
 
 def test_joins_an_insertion_in_progress(cloud):
-    emulator = cloud(timings=("operation-pending=500ms", "operation-running=1s", "boot=10ms"))
+    emulator = cloud(timings=("operation-pending=200ms", "operation-running=600ms", "boot=10ms"))
     maker = emulator.start("necoops-create")
     maker.wait_for("create: creating neco-ops")
     joined = emulator.run("necoops-create")

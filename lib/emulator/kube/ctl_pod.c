@@ -227,11 +227,13 @@ static bool volume_missing(struct ctl *ctl, const cJSON *pod, char **text)
 
 static void give_address(struct ctl *ctl, struct pod_state *state)
 {
-    unsigned number = ++ctl->next_pod_address;
+    unsigned number;
 
-    if (state->address[0] == '\0')
-        snprintf(state->address, sizeof(state->address), "10.64.%u.%u", number >> 8 & 0xff,
-                 number & 0xff);
+    if (state->address[0] != '\0')
+        return;
+    number = ++ctl->next_pod_address;
+    snprintf(state->address, sizeof(state->address), "10.64.%u.%u", number >> 8 & 0xff,
+             number & 0xff);
 }
 
 /* Init containers one after the other; true when they are through. */
