@@ -25,15 +25,18 @@ static struct {
 
 /* ---- the one instance ---- */
 
+static void print_item(const cJSON *item, const char *what, const char *verb)
+{
+    const char *why = json_str(item, "why");
+    printf("%s %s in %s %s%s%s\n", what, json_str_or(item, "name", ""),
+           json_str_or(item, "zone", ""), verb, why ? ": " : "", why ? why : "");
+}
+
 static void print_list(const cJSON *list, const char *what, const char *verb)
 {
     const cJSON *item;
     cJSON_ArrayForEach(item, list)
-    {
-        const char *why = json_str(item, "why");
-        printf("%s %s in %s %s%s%s\n", what, json_str_or(item, "name", ""),
-               json_str_or(item, "zone", ""), verb, why ? ": " : "", why ? why : "");
-    }
+        print_item(item, what, verb);
 }
 
 static int print_deleted(struct cli *cli, const char *name, const struct delete_result *result,
@@ -127,13 +130,23 @@ static int delete_one(struct cli *cli, struct cloud *cloud, const struct strv *z
 
 /* ---- all of ours ---- */
 
-static int print_sweep(struct cli *cli, const struct sweep_result *result, struct err *err)
+/* For people as it comes, for machines into the object that is printed at the end. */
+static void take_kept(void *arg, const cJSON *instance)
+{
+    if (arg)
+        json_push(arg, json_copy(instance));
+    else
+        print_item(instance, "instance", "is kept");
+}
+
+static int print_sweep(struct cli *cli, const struct sweep_result *result, const cJSON *kept,
+                       struct err *err)
 {
     if (cli->json) {
         autojson cJSON *value = json_object();
         json_set_bool(value, "dryRun", cli->dry_run);
         json_set(value, "deleted", json_copy(result->deleted));
-        json_set(value, "kept", json_copy(result->kept));
+        json_set(value, "kept", json_copy(kept));
         json_set(value, "failed", json_copy(result->failed));
         cJSON *zones = json_set_array(value, "unreachable");
         for (size_t i = 0; i < result->unreachable.len; i++)
@@ -141,7 +154,6 @@ static int print_sweep(struct cli *cli, const struct sweep_result *result, struc
         return cli_print_json(value, err);
     }
     print_list(result->deleted, "instance", cli->dry_run ? "would be deleted" : "is deleted");
-    print_list(result->kept, "instance", "is kept");
     print_list(result->failed, "instance", "could not be deleted");
     if (cJSON_GetArraySize(result->deleted) == 0 && cJSON_GetArraySize(result->failed) == 0)
         printf("no instance is past its soft end\n");
@@ -150,13 +162,16 @@ static int print_sweep(struct cli *cli, const struct sweep_result *result, struc
 
 static int sweep(struct cli *cli, struct cloud *cloud, struct err *err)
 {
+    autojson cJSON *kept = cli->json ? json_array() : NULL;
     const struct sweep_options how = {.exclude_names = &options.exclude_names,
                                       .exclude_labels = &options.exclude_labels,
-                                      .dry_run = cli->dry_run};
+                                      .dry_run = cli->dry_run,
+                                      .kept = take_kept,
+                                      .arg = kept};
     struct sweep_result result;
     autoerr struct err print_err = ERR_INIT;
     int swept = instance_sweep(&cli->run, cloud->gce, &how, &result, err);
-    int printed = print_sweep(cli, &result, &print_err);
+    int printed = print_sweep(cli, &result, kept, &print_err);
     sweep_result_clear(&result);
     if (swept == 0 && printed < 0)
         err_move(err, &print_err);
