@@ -9,7 +9,7 @@ import emulated
 def ready_at(emulator):
     """When the instance wrote that it is ready, by the emulator's clock (which is ours)."""
     writes = [e for e in emulator.calls("PUT", "/guest-attributes/necoops/phase")
-              if '"ready"' in str(e["body"])]
+              if "all steps done" in str(e["body"])]
     return datetime.datetime.fromisoformat(writes[-1]["time"].replace("Z", "+00:00")).timestamp()
 
 
