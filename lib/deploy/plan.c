@@ -5,11 +5,6 @@
 
 #define GROUP_LAST (INT64_MAX - 1)
 
-char *plan_key(const struct plan *plan, const char *key)
-{
-    return xasprintf("clusters.%s.%s", plan->cluster, key);
-}
-
 void plan_note(const struct plan *plan, const char *format, ...)
 {
     va_list args;
