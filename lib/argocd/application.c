@@ -175,6 +175,7 @@ static void parse_spec(const cJSON *object, struct argocd_app *app)
     app->dest_space = dup_at(object, "spec.destination.namespace");
     app->automated = is_present(object, "spec.syncPolicy.automated") &&
                      json_bool(object, "spec.syncPolicy.automated.enabled", true);
+    app->prune = json_bool(object, "spec.syncPolicy.automated.prune", false);
     app->self_heal = json_bool(object, "spec.syncPolicy.automated.selfHeal", false);
     app->spec_manager = revision_manager(object);
 }
@@ -252,6 +253,7 @@ static struct argocd_resource *add_resource(struct argocd_app *app, const cJSON 
         .name = dup_at(item, "name"),
         .status = dup_at(item, "status"),
         .hook = json_bool(item, "hook", false) || json_str(item, "hookType") != NULL,
+        .leftover = json_bool(item, "requiresPruning", false),
     };
     return resource;
 }

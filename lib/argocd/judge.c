@@ -218,7 +218,15 @@ static enum argocd_verdict judge_operation(const struct argocd_app *app,
 
 /* ---- what was compared, and its health ---- */
 
-static bool only_applications_differ(const struct argocd_app *app)
+static bool may_differ(const struct argocd_resource *resource, const struct argocd_wanted *wanted)
+{
+    return (wanted->with_leftovers && resource->leftover) ||
+           (wanted->root_apart && is(resource->kind, "Application") &&
+            is(resource->group, "argoproj.io"));
+}
+
+/* All that is out of sync is what may be. */
+static bool differs_as_allowed(const struct argocd_app *app, const struct argocd_wanted *wanted)
 {
     bool any = false;
 
@@ -228,12 +236,12 @@ static bool only_applications_differ(const struct argocd_app *app)
         if (resource->of_operation || is(resource->status, "Synced")) {
             continue;
         }
-        if (!is(resource->kind, "Application") || !is(resource->group, "argoproj.io")) {
+        if (!may_differ(resource, wanted)) {
             return false;
         }
         any = true;
     }
-    return any;
+    return any && is(app->sync_status, "OutOfSync");
 }
 
 static enum argocd_verdict judge_sync(const struct argocd_app *app,
@@ -253,9 +261,7 @@ static enum argocd_verdict judge_sync(const struct argocd_app *app,
             ARGOCD_STALE, reason,
             xasprintf("still at revision '%.12s'", argocd_app_revision(app, wanted->repo_url)));
     }
-    if (is(app->sync_status, "Synced") ||
-        (wanted->root_apart && is(app->sync_status, "OutOfSync") &&
-         only_applications_differ(app))) {
+    if (is(app->sync_status, "Synced") || differs_as_allowed(app, wanted)) {
         return ARGOCD_DONE;
     }
     if (passing) {

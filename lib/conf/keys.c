@@ -81,6 +81,8 @@ const struct key conf_keys[] = {
 
     {"deploy.stableFor", KEY_DURATION, "5s", .help = "how long all must stay healthy"},
     {"deploy.degradedGrace", KEY_DURATION, "1m", .help = "Degraded that may still pass"},
+    {"deploy.syncRetries", KEY_INT, "3", .min = 0, .max = 20,
+     .help = "tries again of a sync that failed, after 2, 4, 8 … seconds"},
     {"deploy.lockTimeout", KEY_DURATION, "30m", .help = "wait for another run on the cluster"},
 
     {"notify.alertmanager.service", KEY_STRING, .help = "NAMESPACE/NAME:PORT behind the API server"},

@@ -5,7 +5,6 @@
 #include "necoops/base/text.h"
 
 #define MANAGER        "fieldManager=necoops"
-#define SYNC_RETRIES   3
 #define CONFLICT_MS    5000 /* a refused patch is tried again at the latest after this */
 #define LEAST_PAUSE_MS 100
 
@@ -92,9 +91,9 @@ static struct argocd_sync sync_of(const struct member *member)
         .revision = ours ? plan->commit : NULL,
         .target = ours ? plan->commit : NULL,
         .token = member->token,
-        .prune = plan->options->prune,
+        .prune = plan_prunes(plan, &member->app),
         .suspend_automated = ours,
-        .retries = SYNC_RETRIES,
+        .retries = conf_int(plan->conf, "deploy.syncRetries", 0),
     };
 }
 

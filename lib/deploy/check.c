@@ -81,6 +81,9 @@ int plan_check(struct plan *plan, struct deploy_result *result, struct err *err)
         return 0;
     }
     progress_phase(plan->run->progress, "check", "checking the manifests of %.12s", plan->commit);
+    if (plan_build(plan, err) != 0) {
+        return -1;
+    }
     faults = check_apps(plan, result, &first);
     if (faults) {
         return err_set(

@@ -153,5 +153,5 @@ int plan_commit(struct plan *plan, struct err *err)
     if (git_resolve(plan->git, before, &id, &ignored) == 0) {
         plan->parent = xstrdup(id.hex);
     }
-    return plan->follow ? 0 : check_remote(plan, err);
+    return plan->follow || plan->options->check_only ? 0 : check_remote(plan, err);
 }

@@ -5,10 +5,6 @@
 #include <string.h>
 
 #define TICK_MS 1000
-/* After the first final failure, so long the others of the same turn may still end by themselves.
- */
-#define LINGER_MS   10000
-#define NAMES_SHOWN 3
 
 int64_t engine_now(const struct engine *engine)
 {
@@ -275,16 +271,6 @@ static void step_and_tell(struct engine *engine, struct member *member)
     }
 }
 
-static bool any_failed(const struct engine *engine)
-{
-    for (size_t i = 0; i < engine->len; i++) {
-        if (engine->members[i]->selected && engine->members[i]->step == STEP_FAILED) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The group whose turn it is: the first with one that is not live. */
 static int64_t turn(const struct engine *engine)
 {
@@ -359,12 +345,6 @@ void engine_prepare(struct engine *engine)
     select_members(engine);
 }
 
-/* Another run may have the cluster by now: nothing is written any more. */
-static bool is_lost(const struct engine *engine)
-{
-    return engine->lock && !kube_lock_held(engine->lock);
-}
-
 static void step_root(struct engine *engine)
 {
     struct member *root = engine->root;
@@ -385,7 +365,7 @@ static void step_all(struct engine *engine)
     bool stop;
     int64_t group;
 
-    if (!engine->listed || is_lost(engine)) {
+    if (!engine->listed || engine_is_lost(engine)) {
         return;
     }
     if (!engine->prepared) {
@@ -398,7 +378,7 @@ static void step_all(struct engine *engine)
     if (engine->membership_changed) {
         select_members(engine);
     }
-    stop = any_failed(engine);
+    stop = engine_any_failed(engine);
     group = engine->plan->follow ? INT64_MAX : turn(engine);
     for (size_t i = 0; i < engine->len; i++) {
         struct member *member = engine->members[i];
@@ -410,148 +390,13 @@ static void step_all(struct engine *engine)
     }
 }
 
-/* ---- the end ---- */
-
-static size_t count_selected(const struct engine *engine, enum step step, bool of_step)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < engine->len; i++) {
-        const struct member *member = engine->members[i];
-
-        count += member->selected && !member->is_root && (!of_step || member->step == step);
-    }
-    return count;
-}
-
-static bool all_held(const struct engine *engine)
-{
-    if (!engine->listed || engine->root->step != STEP_HELD || engine->membership_changed) {
-        return false;
-    }
-    for (size_t i = 0; i < engine->len; i++) {
-        if (engine->members[i]->selected && engine->members[i]->step != STEP_HELD) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Nothing that was started is still open. */
-static bool is_settled(const struct engine *engine)
-{
-    for (size_t i = 0; i < engine->len; i++) {
-        const struct member *member = engine->members[i];
-
-        if (member->selected && (member->step == STEP_ASKING || member->step == STEP_WAITING)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static int first_failure(const struct engine *engine, struct err *err)
-{
-    const struct member *first = NULL;
-    size_t count = 0;
-
-    for (size_t i = 0; i < engine->len; i++) {
-        const struct member *member = engine->members[i];
-
-        if (member->selected && member->step == STEP_FAILED) {
-            first = first && !member->is_root ? first : member;
-            count++;
-        }
-    }
-    autofree char *more = count > 1 ? xasprintf(" (and %zu more)", count - 1) : xstrdup("");
-    return err_set(err, first->failure == ERR_DENIED ? ERR_DENIED : ERR_FAILED,
-                   "application '%s': %s%s", first->app.name, first->reason, more);
-}
-
-/* 1: all is live and was for long enough; 0: go on; -1: failed. */
-static int is_over(struct engine *engine, struct err *err)
-{
-    int64_t now = engine_now(engine);
-
-    if (engine->err.code != ERR_NONE) {
-        err_move(err, &engine->err);
-        return -1;
-    }
-    if (is_lost(engine)) {
-        return err_set(err, ERR_BUSY,
-                       "the lease of the cluster was lost (it is held by %s), so nothing more was "
-                       "changed",
-                       kube_lock_holder(engine->lock)[0] ? kube_lock_holder(engine->lock)
-                                                         : "nobody");
-    }
-    if (any_failed(engine)) {
-        if (!engine->failed_since) {
-            engine->failed_since = now;
-        }
-        if (engine->root->step == STEP_FAILED || is_settled(engine) ||
-            now - engine->failed_since >= LINGER_MS) {
-            return first_failure(engine, err);
-        }
-        return 0;
-    }
-    if (!all_held(engine)) {
-        engine->held_since = 0;
-        return 0;
-    }
-    if (count_selected(engine, STEP_HELD, false) == 0) {
-        return err_set(err, ERR_USAGE, "no application is selected: '%s' has no children%s",
-                       engine->plan->root,
-                       engine->plan->options->apps.len || engine->plan->options->changed_since
-                           ? " that --apps and --changed-since let in"
-                           : "");
-    }
-    if (!engine->touched) {
-        return 1;
-    }
-    if (!engine->held_since) {
-        engine->held_since = now;
-    }
-    return now - engine->held_since >= engine->stable_ms && !kube_watch_trouble(engine->watch);
-}
-
-/* "monitoring (Progressing: …), ingress and 3 more": what is not live. */
-static char *missing(const struct engine *engine)
-{
-    autobuf struct buf text = BUF_INIT(BUF_SMALL);
-    size_t shown = 0, more = 0;
-
-    for (size_t i = 0; i < engine->len; i++) {
-        const struct member *member = engine->members[i];
-
-        if (!member->selected || member->step == STEP_HELD) {
-            continue;
-        }
-        if (shown == NAMES_SHOWN) {
-            more++;
-            continue;
-        }
-        buf_addf(&text, "%s%s%s%s%s", shown ? ", " : "", member->app.name,
-                 member->reason[0] ? " (" : "", member->reason, member->reason[0] ? ")" : "");
-        shown++;
-    }
-    if (more) {
-        buf_addf(&text, " and %zu more", more);
-    }
-    if (kube_watch_trouble(engine->watch)) {
-        buf_addf(&text, "%s%s", text.len ? "; " : "", kube_watch_trouble(engine->watch));
-    }
-    if (!text.len) {
-        buf_adds(&text,
-                 engine->listed ? "all applications to stay healthy" : "the list of applications");
-    }
-    return buf_steal(&text);
-}
+/* ---- the loop ---- */
 
 static void show(const struct engine *engine)
 {
-    size_t all = count_selected(engine, STEP_HELD, false);
-    size_t live = count_selected(engine, STEP_HELD, true);
-    autofree char *what = missing(engine);
+    size_t all = engine_count(engine, STEP_HELD, false);
+    size_t live = engine_count(engine, STEP_HELD, true);
+    autofree char *what = engine_missing(engine);
 
     progress_update(engine->run->progress, "%zu of %zu applications live; %s%s", live, all,
                     engine->held_since ? "" : "waiting for ",
@@ -587,7 +432,7 @@ static int drive(struct engine *engine, struct err *err)
         return 0;
     }
     if (err->code == ERR_TIMEOUT) {
-        what = missing(engine);
+        what = engine_missing(engine);
         err_set(err, ERR_TIMEOUT, "timed out waiting for %s", what);
     }
     return -1;
@@ -606,9 +451,13 @@ int engine_run(struct engine *engine, struct err *err)
             kube_lock_tick(engine->lock);
         }
         step_all(engine);
-        over = is_over(engine, err);
-        if (over != 0) {
-            return over > 0 ? 0 : -1;
+        over = engine_outcome(engine, err);
+        if (over > 0) {
+            engine_name_leftovers(engine);
+            return 0;
+        }
+        if (over < 0) {
+            return -1;
         }
         if (engine->dirty) {
             continue; /* a step led to another one */

@@ -21,19 +21,9 @@ static void place_clear(struct place *place)
     free(place->file);
 }
 
-static const struct planned_app *planned_of(const struct plan *plan, const char *name)
-{
-    for (size_t i = 0; i < plan->len; i++) {
-        if (strcmp(plan->apps[i].app.name, name) == 0) {
-            return &plan->apps[i];
-        }
-    }
-    return NULL;
-}
-
 static const struct manifest_set *set_of(const struct plan *plan, const char *app)
 {
-    const struct planned_app *planned = planned_of(plan, app);
+    const struct planned_app *planned = plan_app(plan, app);
 
     if (strcmp(app, plan->root) == 0) {
         return &plan->root_set;

@@ -52,6 +52,10 @@ char *plan_key(const struct plan *plan, const char *key);
 void plan_note(const struct plan *plan, const char *format, ...) PRINTF_LIKE(2, 3);
 /* --apps and --changed-since let it in. */
 bool plan_selects(const struct plan *plan, const struct argocd_app *app);
+/* A sync of this application prunes: it was asked for, or its policy in Git does. */
+bool plan_prunes(const struct plan *plan, const struct argocd_app *app);
+/* As the commit renders it; NULL when it does not, or is not at hand. */
+const struct planned_app *plan_app(const struct plan *plan, const char *name);
 /* Its place in the order of sync: smaller first, equal ones side by side. */
 int64_t plan_group(const struct plan *plan, const struct argocd_app *app);
 
@@ -65,6 +69,9 @@ int plan_changes(struct plan *plan, struct err *err) MUST_CHECK;
 
 /* ---- check.c: faults of the manifests; ERR_USAGE, and each as a cause of its app ---- */
 int plan_check(struct plan *plan, struct deploy_result *result, struct err *err) MUST_CHECK;
+
+/* ---- build.c: faults of kustomizations that do not build ---- */
+int plan_build(struct plan *plan, struct err *err) MUST_CHECK;
 
 /* ---- reach.c: the cluster ---- */
 struct reached {
@@ -162,6 +169,19 @@ int engine_dry_run(struct engine *engine, struct deploy_result *result, struct e
 int64_t engine_now(const struct engine *engine);
 /* NULL when there is none of this name. */
 struct member *engine_find(const struct engine *engine, const char *name);
+
+/* ---- outcome.c ---- */
+/* 1: all is live and was for long enough; 0: go on; -1: failed. */
+int engine_outcome(struct engine *engine, struct err *err) MUST_CHECK;
+bool engine_any_failed(const struct engine *engine);
+/* Another run may have the cluster by now: nothing is written any more. */
+bool engine_is_lost(const struct engine *engine);
+/* Applications that are waited for, the root left aside; those at `step` when `of_step`. */
+size_t engine_count(const struct engine *engine, enum step step, bool of_step);
+/* "monitoring (Progressing: …), ingress and 3 more": what is not live. Caller frees. */
+char *engine_missing(const struct engine *engine);
+/* Notes what an earlier commit or branch left behind. */
+void engine_name_leftovers(const struct engine *engine);
 
 /* Moves one on as far as it goes now. */
 void member_step(struct member *member);

@@ -171,6 +171,23 @@ bool plan_selects(const struct plan *plan, const struct argocd_app *app)
     return matched && (!plan->options->changed_since || strv_has(&plan->changed, app->name));
 }
 
+const struct planned_app *plan_app(const struct plan *plan, const char *name)
+{
+    for (size_t i = 0; i < plan->len; i++) {
+        if (strcmp(plan->apps[i].app.name, name) == 0) {
+            return &plan->apps[i];
+        }
+    }
+    return NULL;
+}
+
+bool plan_prunes(const struct plan *plan, const struct argocd_app *app)
+{
+    const struct planned_app *planned = plan_app(plan, app->name);
+
+    return plan->options->prune || app->prune || (planned && planned->app.prune);
+}
+
 static bool line_names(const char *line, const char *name)
 {
     autostrv struct strv words = STRV_INIT;

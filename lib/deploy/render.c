@@ -20,6 +20,8 @@ static void merge_set(struct manifest_set *into, struct manifest_set *from)
     into->docs = xrealloc(into->docs, (into->len + from->len + 1) * sizeof(*into->docs));
     memcpy(into->docs + into->len, from->docs, from->len * sizeof(*into->docs));
     into->len += from->len;
+    into->kustomized = into->kustomized || from->kustomized;
+    into->outside = into->outside || from->outside;
     into->faults =
         xrealloc(into->faults, (into->faults_len + from->faults_len + 1) * sizeof(*into->faults));
     memcpy(into->faults + into->faults_len, from->faults, from->faults_len * sizeof(*into->faults));

@@ -212,13 +212,14 @@ static cJSON *copy_or_new(const cJSON *lease)
     cJSON *next = lease ? json_copy(lease) : json_object();
     cJSON *metadata;
 
+    /* an item of a list does not say what it is */
+    json_set_str(next, "apiVersion", "coordination.k8s.io/v1");
+    json_set_str(next, "kind", "Lease");
     if (lease) { /* the server's own field */
         cJSON_DeleteItemFromObjectCaseSensitive(cJSON_GetObjectItemCaseSensitive(next, "metadata"),
                                                 "managedFields");
         return next;
     }
-    json_set_str(next, "apiVersion", "coordination.k8s.io/v1");
-    json_set_str(next, "kind", "Lease");
     metadata = json_set_object(next, "metadata");
     json_set_str(json_set_object(metadata, "labels"), LOCK_LABEL, "deploy");
     return next;

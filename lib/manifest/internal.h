@@ -19,9 +19,6 @@ const struct manifest_file *manifest_file(struct manifest_repo *repo, const char
 struct git *manifest_git(struct manifest_repo *repo);
 const char *manifest_commit(const struct manifest_repo *repo);
 
-/* Takes `text`. */
-void manifest_fault(struct manifest_set *set, const char *file, int line, int column, char *text);
-
 /* "a/b" and "../c" → "a/c"; NULL when it leaves the repository. Caller frees. */
 char *manifest_path(const char *folder, const char *relative);
 

@@ -48,7 +48,7 @@ static void fault_at(const struct at *at, const cJSON *value, char *text)
 {
     struct manifest_by by = by_value(at, value);
 
-    manifest_fault(at->set, by.file, by.line, by.column, text);
+    manifest_set_add_fault(at->set, by.file, by.line, by.column, text);
 }
 
 /* A resource from elsewhere: a URL, or "github.com/…" as kustomize takes it. */
@@ -102,7 +102,8 @@ static int add_resource(const struct at *at, const cJSON *value, struct err *err
     enum git_kind kind;
 
     if (cJSON_IsString(value) && is_remote(value->valuestring)) {
-        return 0; /* only a build can tell */
+        at->set->outside = true; /* only a build with a network can tell */
+        return 0;
     }
     autofree char *path = entry_path(at, value);
     if (!path) {
@@ -218,6 +219,8 @@ static int add_plain(const struct at *at, const cJSON *value, struct err *err)
 
 static int follow_document(const struct at *at, const cJSON *doc, struct err *err)
 {
+    static const char *const beyond[] = {"helmCharts", "helmChartInflationGenerator", "generators",
+                                         "transformers", "validators"};
     static const struct {
         const char *key;
         add_fn add;
@@ -239,6 +242,9 @@ static int follow_document(const struct at *at, const cJSON *doc, struct err *er
         {"validators", add_plain},
     };
 
+    for (size_t i = 0; i < ARRAY_LEN(beyond); i++) {
+        at->set->outside = at->set->outside || json_at(doc, beyond[i]);
+    }
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         if (each_of(at, doc, keys[i].key, keys[i].add, err) != 0) {
             return -1;
@@ -257,7 +263,8 @@ static int follow(struct manifest_repo *repo, const char *folder, const char *pa
         return -1;
     }
     if (depth > DEPTH_MAX) {
-        manifest_fault(set, path, 0, 0, xstrdup("kustomizations lead to one another in a circle"));
+        manifest_set_add_fault(set, path, 0, 0,
+                               xstrdup("kustomizations lead to one another in a circle"));
         return 0;
     }
     if (!strv_has(&set->files, path)) {
@@ -265,11 +272,12 @@ static int follow(struct manifest_repo *repo, const char *folder, const char *pa
         strv_add(&set->folders, folder);
     }
     if (file->fault) {
-        manifest_fault(set, path, file->fault_line, file->fault_column, xstrdup(file->fault));
+        manifest_set_add_fault(set, path, file->fault_line, file->fault_column,
+                               xstrdup(file->fault));
         return 0;
     }
     if (yaml_count(file->stream) != 1 || !cJSON_IsObject(yaml_document(file->stream, 0))) {
-        manifest_fault(set, path, 0, 0, xstrdup("a kustomization is one mapping"));
+        manifest_set_add_fault(set, path, 0, 0, xstrdup("a kustomization is one mapping"));
         return 0;
     }
     return follow_document(&at, yaml_document(file->stream, 0), err);

@@ -3,7 +3,8 @@
 #include <string.h>
 #include "necoops/base/text.h"
 
-void manifest_fault(struct manifest_set *set, const char *file, int line, int column, char *text)
+void manifest_set_add_fault(struct manifest_set *set, const char *file, int line, int column,
+                            char *text)
 {
     set->faults = xrealloc(set->faults, (set->faults_len + 1) * sizeof(*set->faults));
     set->faults[set->faults_len++] = (struct manifest_fault){
@@ -91,7 +92,7 @@ static void check_doc(struct manifest_set *set, const struct manifest_file *file
 
     (void)yaml_position(file->stream, value, &line, &column);
     if (!cJSON_IsObject(value)) {
-        manifest_fault(set, file->path, line, column, xstrdup("not a Kubernetes resource"));
+        manifest_set_add_fault(set, file->path, line, column, xstrdup("not a Kubernetes resource"));
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
@@ -103,11 +104,11 @@ static void check_doc(struct manifest_set *set, const struct manifest_file *file
         }
         if (member && !cJSON_IsNull(member)) {
             (void)yaml_position(file->stream, member, &line, &column);
-            manifest_fault(set, file->path, line, column,
-                           xasprintf("'%s' is not a string", needed[i]));
+            manifest_set_add_fault(set, file->path, line, column,
+                                   xasprintf("'%s' is not a string", needed[i]));
         } else {
-            manifest_fault(set, file->path, line, column,
-                           xasprintf("the resource has no '%s'", needed[i]));
+            manifest_set_add_fault(set, file->path, line, column,
+                                   xasprintf("the resource has no '%s'", needed[i]));
         }
         return;
     }
@@ -141,8 +142,8 @@ int manifest_add_file(struct manifest_repo *repo, const char *path, bool patch,
         return -1;
     }
     if (kind == GIT_KIND_NONE) {
-        manifest_fault(set, by->file, by->line, by->column,
-                       xasprintf("there is no file '%s'", path));
+        manifest_set_add_fault(set, by->file, by->line, by->column,
+                               xasprintf("there is no file '%s'", path));
         return 0;
     }
     file = manifest_file(repo, path, err);
@@ -151,7 +152,8 @@ int manifest_add_file(struct manifest_repo *repo, const char *path, bool patch,
     }
     add_path(&set->files, path);
     if (file->fault) {
-        manifest_fault(set, path, file->fault_line, file->fault_column, xstrdup(file->fault));
+        manifest_set_add_fault(set, path, file->fault_line, file->fault_column,
+                               xstrdup(file->fault));
         return 0;
     }
     for (size_t i = 0; i < yaml_count(file->stream); i++) {
@@ -225,11 +227,11 @@ static void find_twice(struct manifest_set *set)
         const struct manifest_doc *doc = all[i].doc, *first = all[i - 1].doc;
 
         if (strcmp(all[i].identity, all[i - 1].identity) == 0) {
-            manifest_fault(set, doc->file, doc->line, doc->column,
-                           xasprintf("%s '%s' is there twice; also in %s:%d",
-                                     json_str_or(doc->value, "kind", ""),
-                                     json_str_or(doc->value, "metadata.name", ""), first->file,
-                                     first->line));
+            manifest_set_add_fault(set, doc->file, doc->line, doc->column,
+                                   xasprintf("%s '%s' is there twice; also in %s:%d",
+                                             json_str_or(doc->value, "kind", ""),
+                                             json_str_or(doc->value, "metadata.name", ""),
+                                             first->file, first->line));
         }
     }
     for (size_t i = 0; i < len; i++) {
@@ -251,7 +253,8 @@ int manifest_load(struct manifest_repo *repo, const char *folder, bool recurse,
         return -1;
     }
     if (kind != GIT_KIND_FOLDER) {
-        manifest_fault(&set, folder, 0, 0, xstrdup("there is no such folder in this commit"));
+        manifest_set_add_fault(&set, folder, 0, 0,
+                               xstrdup("there is no such folder in this commit"));
         *out = set;
         set = (struct manifest_set){0};
         return 0;

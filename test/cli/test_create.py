@@ -309,9 +309,9 @@ def test_setup_fails(cloud, setup):
     assert result.status == 1 and result.out == "", result
     lines = result.err.splitlines()
     console = lines.index("necoops-create: error: the last lines of the instance's console:")
-    shown = [line.removeprefix("necoops-create: error:   ") for line in lines[console + 1:-3]]
-    assert "pulling the images of the data centre" in shown, result
-    assert any(line.startswith("disk ") and "full" in line for line in shown), result
+    shown = "\n".join(lines[console + 1:-3])
+    assert "startup-script: pulling the images of the data centre\n" in shown, result
+    assert re.search(r"startup-script: disk .*full", shown), result
     assert "\033" not in result.err, "what the instance prints must not reach the terminal raw"
     assert lines[-1].startswith("necoops-create: error: the setup of 'neco-ops' failed: "
                                 "setup: status 3: disk "), result

@@ -75,7 +75,7 @@ def test_is_deleted_in_json(cloud):
     before = emulator.instances()[0]
     result = emulator.run("necoops-delete", "--yes", "-o", "json")
     assert result.status == 0, result
-    assert result.json == {"name": "neco-ops", "disks": [], "instances": [
+    assert result.json == {"name": "neco-ops", "dryRun": False, "disks": [], "instances": [
         {"id": before["id"], "name": "neco-ops", "zone": "asia-northeast1-c"}]}
 
 
@@ -86,7 +86,7 @@ def test_already_gone(cloud):
         assert result.status == 0 and result.err == "", result
         assert result.out == "there is no instance neco-ops\n"
     result = emulator.run("necoops-delete", "--yes", "-o", "json")
-    assert result.json == {"name": "neco-ops", "instances": [], "disks": []}
+    assert result.json == {"name": "neco-ops", "dryRun": False, "instances": [], "disks": []}
     assert mutations(emulator) == [] and len(emulator.instances()) == 2
 
 
@@ -155,7 +155,7 @@ def test_leftover_disk_without_an_instance(cloud):
     make_disk(emulator, "home", {"necoops": "managed", "necoops-instance": "neco-ops"})
     result = emulator.run("necoops-delete", "--yes", "-o", "json")
     assert result.status == 0, result
-    assert result.json == {"name": "neco-ops", "instances": [],
+    assert result.json == {"name": "neco-ops", "dryRun": False, "instances": [],
                            "disks": [{"name": "home", "zone": "asia-northeast1-c"}]}
 
 
@@ -211,11 +211,13 @@ def test_dry_run(cloud):
     result = emulator.run("necoops-delete", "--dry-run")
     assert result.status == 0 and result.err == "", result
     assert set(result.out.splitlines()) == {
-        f"would delete instance neco-ops ({ids['asia-northeast1-b']}) in asia-northeast1-b, "
-        "TERMINATED",
-        f"would delete instance neco-ops ({ids['asia-northeast1-c']}) in asia-northeast1-c, RUNNING"}
+        f"instance neco-ops in {zone} would be deleted" for zone in ZONES}
     result = emulator.run("necoops-delete", "--dry-run", "-o", "json")
-    assert {entry["id"] for entry in result.json["instances"]} == set(ids.values())
+    assert result.json["dryRun"] is True
+    assert {entry["id"]: (entry["zone"], entry["status"])
+            for entry in result.json["instances"]} == {
+        ids["asia-northeast1-b"]: ("asia-northeast1-b", "TERMINATED"),
+        ids["asia-northeast1-c"]: ("asia-northeast1-c", "RUNNING")}
     assert mutations(emulator) == [] and len(emulator.instances()) == 2
 
 

@@ -38,6 +38,7 @@ struct argocd_resource {
     char *message; /* never NULL */
     bool hook;
     bool of_operation; /* from syncResult */
+    bool leftover;     /* no longer in Git: only pruning would bring it in sync */
 };
 
 struct argocd_condition {
@@ -61,6 +62,7 @@ struct argocd_app {
     cJSON *patches;      /* spec.source.kustomize.patches, or NULL */
     char *project, *dest_space;
     bool automated, self_heal;
+    bool prune;         /* its automated sync would prune */
     char *spec_manager; /* who wrote targetRevision last, by managedFields; "" */
 
     bool has_operation;    /* `operation` is there: asked for, not yet ended */
@@ -110,6 +112,7 @@ struct argocd_wanted {
     bool token_seen;      /* a state with our token was seen before */
     bool was_live;        /* ask for an operation's result too, though there is no token */
     bool root_apart;      /* Applications out of sync below it do not count */
+    bool with_leftovers;  /* what is no longer in Git does not count */
     /* reconciledAt when something was asked for, or NULL: a state that still has it may be stale,
      * unless a refresh of ours was seen to come and go (the time has a resolution of a second) */
     const char *reconciled_before;

@@ -39,6 +39,7 @@ struct manifest_fault {
 
 struct manifest_set {
     bool kustomized;
+    bool outside; /* it needs what is not in the repository: a URL, a chart, a plugin */
     struct manifest_doc *docs; /* bases before what lies over them */
     size_t len;
     struct strv files;   /* every file that was reached */
@@ -54,6 +55,9 @@ int manifest_load(struct manifest_repo *repo, const char *folder, bool recurse,
 void manifest_set_clear(struct manifest_set *set);
 #define automanifestset CLEANUP(manifest_set_clear)
 
+/* Adds a fault that was found otherwise; takes `text`. */
+void manifest_set_add_fault(struct manifest_set *set, const char *file, int line, int column,
+                            char *text);
 /* "file:line:column: text"; caller frees. */
 char *manifest_fault_text(const struct manifest_fault *fault);
 

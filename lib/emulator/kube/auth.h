@@ -31,8 +31,8 @@ bool tokens_find(struct tokens *tokens, const char *token, struct identity *out)
 void identity_of_service_account(struct identity *identity, const char *space, const char *name,
                                  const char *uid);
 
-/* From the request's token or certificate, and its Impersonate- headers are not looked at; nobody is
- * system:anonymous. False: a credential that does not hold (401). */
+/* From the request's token or certificate, and its Impersonate- headers are not looked at; nobody
+ * is system:anonymous. False: a credential that does not hold (401). */
 bool authenticate(struct tokens *tokens, struct store *store, const struct request *request,
                   struct identity *out);
 

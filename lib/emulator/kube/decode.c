@@ -1,5 +1,5 @@
 /* An API server decodes an object into a Go struct first: a field of the wrong type ends there,
- * with 400 and the decoder's words. The table knows fields by name, which is unambiguous for these.
+ * with 400 and the decoder's words. The table knows fields by name: those that mean the same wherever they stand.
  */
 #include <string.h>
 #include "necoops/base/text.h"
@@ -24,7 +24,6 @@ static const struct field {
     {"matchExpressions", OBJECTS},
     {"containers", OBJECTS},
     {"initContainers", OBJECTS},
-    {"volumes", OBJECTS},
     {"volumeMounts", OBJECTS},
     {"env", OBJECTS},
     {"envFrom", OBJECTS},
@@ -44,7 +43,6 @@ static const struct field {
     {"progressDeadlineSeconds", INTEGER},
     {"terminationGracePeriodSeconds", INTEGER},
     {"containerPort", INTEGER},
-    {"resources", OBJECT},
     {"readinessProbe", OBJECT},
     {"livenessProbe", OBJECT},
     {"startupProbe", OBJECT},
@@ -52,7 +50,6 @@ static const struct field {
     {"securityContext", OBJECT},
     {"valueFrom", OBJECT},
     {"fieldRef", OBJECT},
-    {"strategy", OBJECT},
     {"updateStrategy", OBJECT},
     {"rollingUpdate", OBJECT},
     {"volumeClaimTemplates", OBJECTS},

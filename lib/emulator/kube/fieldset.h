@@ -1,8 +1,8 @@
 /* Sets of field paths, as metadata.managedFields has them (FieldsV1). Internal.
  *
- * A set is a tree of JSON objects whose keys are path elements: "f:NAME", "k:{…}" (an item of a list
- * by its keys), "v:VALUE" (an item of a set). A path is in the set when its node has a member ".".
- * FieldsV1 on the wire leaves that "." out of nodes without children.
+ * A set is a tree of JSON objects whose keys are path elements: "f:NAME", "k:{…}" (an item of a
+ * list by its keys), "v:VALUE" (an item of a set). A path is in the set when its node has a member
+ * ".". FieldsV1 on the wire leaves that "." out of nodes without children.
  */
 #ifndef EMULATOR_KUBE_FIELDSET_H
 #define EMULATOR_KUBE_FIELDSET_H

@@ -29,7 +29,8 @@ struct manager *managers_need(struct managers *managers, const char *name, bool 
 /* Gives it this set (taken), and the time of now if that differs from what it had. */
 void manager_set(struct manager *manager, cJSON *set);
 
-/* A write that is no apply: what `next` changes of `now` (NULL: it is created) belongs to `name`. */
+/* A write that is no apply: what `next` changes of `now` (NULL: it is created) belongs to `name`.
+ */
 void managed_track(const struct type *type, const cJSON *now, cJSON *next, const char *name,
                    const char *subresource);
 

@@ -1,6 +1,7 @@
-/* How the parts of an object merge: which lists are maps by keys, which are sets, which maps and lists
- * are one value. Internal. Facts: the listType, listMapKey, mapType, patchMergeKey and patchStrategy
- * markers of the Kubernetes API's types, and x-kubernetes-* of a custom resource's schema.
+/* How the parts of an object merge: which lists are maps by keys, which are sets, which maps and
+ * lists are one value. Internal. Facts: the listType, listMapKey, mapType, patchMergeKey and
+ * patchStrategy markers of the Kubernetes API's types, and x-kubernetes-* of a custom resource's
+ * schema.
  */
 #ifndef EMULATOR_KUBE_SHAPE_H
 #define EMULATOR_KUBE_SHAPE_H
@@ -9,11 +10,11 @@
 
 struct shape {
     const struct type *type;
-    const cJSON *schema;       /* of a custom resource at this place; NULL: not known */
-    bool custom;               /* the schema rules; otherwise the names do */
-    const char *parent;        /* the field that holds this one, "" at the root */
-    const char *field;         /* this field, "" at the root */
-    bool in_map;               /* the members are keys that users chose */
+    const cJSON *schema; /* of a custom resource at this place; NULL: not known */
+    bool custom;         /* the schema rules; otherwise the names do */
+    const char *parent;  /* the field that holds this one, "" at the root */
+    const char *field;   /* this field, "" at the root */
+    bool in_map;         /* the members are keys that users chose */
 };
 
 enum list_kind { LIST_ATOMIC, LIST_SET, LIST_MAP };
@@ -42,6 +43,7 @@ const char *shape_merge_key(const struct shape *shape);
 bool shape_merges_primitives(const struct shape *shape);
 
 /* The path element of an item: k:{…} or v:…; NULL when a key is missing. Caller frees. */
-char *shape_item_element(const struct shape *shape, const struct list_rule *rule, const cJSON *item);
+char *shape_item_element(const struct shape *shape, const struct list_rule *rule,
+                         const cJSON *item);
 
 #endif

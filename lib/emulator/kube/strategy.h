@@ -31,12 +31,12 @@ void default_bool(cJSON *object, const char *key, bool value);
 struct violations {
     cJSON *causes;
 };
-void violation_add(struct violations *found, const char *reason, const char *field, const char *format,
-                ...) PRINTF_LIKE(4, 5);
+void violation_add(struct violations *found, const char *reason, const char *field,
+                   const char *format, ...) PRINTF_LIKE(4, 5);
 void violation_required(struct violations *found, const char *field, const char *detail);
 /* `value` is printed as Go prints it (a string quoted). */
 void violation_invalid(struct violations *found, const char *field, const cJSON *value,
-                    const char *detail);
+                       const char *detail);
 
 /* validate.c */
 void validate_object(const struct type *type, const cJSON *now, const cJSON *next,

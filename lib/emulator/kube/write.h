@@ -9,9 +9,9 @@ struct write_op {
     cJSON *object; /* the body, or the patch */
     char *manager;
     bool dry_run;
-    bool status;      /* the status subresource */
-    bool created;     /* nothing was there */
-    bool removed;     /* nothing is there any more */
+    bool status;  /* the status subresource */
+    bool created; /* nothing was there */
+    bool removed; /* nothing is there any more */
 };
 
 /* The body, its options and what must fit the path; false when it is answered. */

@@ -287,6 +287,23 @@ static const struct given cases[] = {
      ARGOCD_PROGRESSING,
      "OutOfSync"},
 
+    {"what is no longer in Git",
+     STATUS(OPSTATE("Succeeded", "T", A, "") "," SYNC("OutOfSync", A, A) "," HEALTH(
+         "Healthy") ",'resources':[{'kind':'ConfigMap','name':'c','status':'OutOfSync','"
+                    "requiresPruning':"
+                    "true}]"),
+     {OURS, .with_leftovers = true},
+     ARGOCD_DONE,
+     NULL},
+    {"what is no longer in Git, when it is to be pruned",
+     STATUS(OPSTATE("Succeeded", "T", A, "") "," SYNC("OutOfSync", A, A) "," HEALTH(
+         "Healthy") ",'resources':[{'kind':'ConfigMap','name':'c','status':'OutOfSync','"
+                    "requiresPruning':"
+                    "true}]"),
+     {OURS},
+     ARGOCD_PROGRESSING,
+     "ConfigMap c is OutOfSync"},
+
     /* several sources */
     {"several sources, the chart keeps its version",
      "{" META ",'spec':{'sources':[" SRC(
@@ -295,11 +312,10 @@ static const struct given cases[] = {
             "necoops',"
             "'value':'T'}]},'phase':'Succeeded','syncResult':{'revisions':['" A
             "','1.2.3']}},'sync':{"
-            "'status':'Synced','revisions':['" A
-            "','1.2.3'],'comparedTo':{'sources':[" SRC(A) ",{'repoURL':'https://"
-                                                          "charts.example.com','chart':'c','"
-                                                          "targetRevision':'1.2.3'}]}}," HEALTH(
-                                                              "Healthy") "}}",
+            "'status':'Synced','revisions':['" A "','1.2.3'],'comparedTo':{'sources':[" SRC(
+                A) ",{'repoURL':'https://"
+                   "charts.example.com','chart':'c','"
+                   "targetRevision':'1.2.3'}]}}," HEALTH("Healthy") "}}",
      {OURS},
      ARGOCD_DONE,
      NULL},

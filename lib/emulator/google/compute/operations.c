@@ -117,7 +117,9 @@ static void step_begin(void *arg)
     pthread_mutex_lock(&compute->lock);
     operation->status = OPERATION_RUNNING;
     operation->started = wall_now();
-    if (operation->begin != NULL)
+    /* What a fault rule lets fail must not have happened; without `abort` it cannot be undone. */
+    bool doomed = operation->fault.kind == FAULT_OPERATION && operation->abort == NULL;
+    if (operation->begin != NULL && !doomed)
         operation->begin(compute, operation);
     pthread_cond_broadcast(&compute->changed);
     pthread_mutex_unlock(&compute->lock);
