@@ -53,7 +53,7 @@ void alerts_configure(struct notify *notify)
 
     if (url && !notify_link(url)) {
         log_warning(notify->run->log,
-                    "notify.alertmanager.url: '%s' is no http or https URL; not used", url);
+                    "notify.alertmanager.url is no http or https URL; not used");
         url = NULL;
     }
     if (url) {
