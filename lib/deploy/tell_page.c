@@ -211,7 +211,7 @@ static const char *bar_note(struct draft *draft, const struct deploy_app *app)
     int64_t began = began_at(draft, app->name);
     const struct deploy_app *before = began == NEVER ? NULL : waited_for(draft, app->name, began);
     autofree char *waited =
-        before ? xasprintf("waited %s for %s; ", duration_format(began).text, before->name)
+        before ? xasprintf("waited for %s until +%s; ", before->name, duration_format(began).text)
                : xstrdup("");
 
     if (!app->started) {

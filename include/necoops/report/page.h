@@ -35,8 +35,8 @@ struct page_span {
 
 struct page_bar {
     const char *name;
-    const char
-        *note; /* the same for who does not see the bar: "waited 3.1s for x; live after 8s" */
+    const char *
+        note; /* the same for who does not see the bar: "waited for x until +3.1s; live after 8s" */
     const struct page_span *spans;
     size_t len;
 };
