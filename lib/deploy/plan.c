@@ -5,11 +5,6 @@
 
 #define GROUP_LAST (INT64_MAX - 1)
 
-char *plan_key(const struct plan *plan, const char *key)
-{
-    return xasprintf("clusters.%s.%s", plan->cluster, key);
-}
-
 void plan_note(const struct plan *plan, const char *format, ...)
 {
     va_list args;
@@ -207,5 +202,5 @@ int64_t plan_group(const struct plan *plan, const struct argocd_app *app)
             return (int64_t)i;
         }
     }
-    return GROUP_LAST;
+    return PLAN_GROUP_LAST;
 }
