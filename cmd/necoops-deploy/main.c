@@ -22,7 +22,8 @@ static const struct opt opts[] = {
     {OPT_DURATION, 0, "stable-for", "DURATION", "how long all must stay healthy",
      &options.stable_ms},
     {OPT_CHOICE, 0, "in-progress", "WHAT",
-     "a sync in progress: wait for it, supersede one of ours for\nanother commit, or terminate it",
+     "a sync in progress: supersede one of ours for another commit\n(default), only wait, or "
+     "terminate any",
      &in_progress, .choices = "wait|supersede|terminate"},
     {OPT_DURATION, 0, "lock-timeout", "DURATION", "how long to wait for another run on the cluster",
      &options.lock_timeout_ms},
@@ -53,9 +54,9 @@ static int run(struct cli *cli, struct err *err)
     options.apps = apps;
     options.dry_run = cli->dry_run;
     options.skip_without_cluster = says(if_no_cluster, "skip");
-    options.in_progress = says(in_progress, "terminate")   ? DEPLOY_TERMINATE
-                          : says(in_progress, "supersede") ? DEPLOY_SUPERSEDE
-                                                           : DEPLOY_WAIT;
+    options.in_progress = says(in_progress, "terminate") ? DEPLOY_TERMINATE
+                          : says(in_progress, "wait")    ? DEPLOY_WAIT
+                                                         : DEPLOY_SUPERSEDE;
     rc = deploy_run(&cli->run, cli->conf, &options, &result, err);
     strv_clear(&apps);
     if (!cli->json) {

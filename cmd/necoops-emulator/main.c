@@ -192,8 +192,9 @@ static int emulator_main(int argc, char **argv, struct options *options)
     autostrv struct strv rest = STRV_INIT;
     option_table(options, rows);
     if (opt_parse(rows, argc, argv, &rest, &err) < 0 ||
-        (rest.len > 0 && err_set(&err, ERR_USAGE, "unexpected operand '%s'", rest.items[0]) < 0)) {
-        (void)fprintf(stderr, "necoops-emulator: %s\n", err_text(&err));
+        (rest.len > 0 && err_set(&err, ERR_USAGE, "unexpected argument '%s'", rest.items[0]) < 0)) {
+        (void)fprintf(stderr, "necoops-emulator: error: %s; see necoops-emulator --help\n",
+                      err_text(&err));
         return err_exit_status(&err);
     }
     if (options->help) {

@@ -231,6 +231,7 @@ static void parse_operation(const cJSON *object, struct argocd_app *app)
     app->phase = dup_at(state, "phase");
     app->state_message = dup_at(state, "message");
     app->finished = is_present(state, "finishedAt");
+    (void)json_i64(state, "retryCount", &app->retries);
     parse_revisions(json_at(state, "syncResult"), &app->synced);
 }
 

@@ -126,20 +126,40 @@ static enum argocd_verdict say(enum argocd_verdict verdict, char **reason, char 
 
 /* ---- the operation ---- */
 
-static enum argocd_verdict judge_running(const struct argocd_app *app,
-                                         const struct argocd_wanted *wanted, char **reason)
+/* A kind that the cluster does not know, and that nothing in the commit defines. */
+static bool is_unknown_kind(const struct argocd_app *app, const struct argocd_wanted *wanted,
+                            const struct argocd_resource *resource)
 {
-    const struct argocd_condition *final = final_condition(app, wanted);
+    if (!strstr(resource->message, "CRD is installed") &&
+        !strstr(resource->message, "no matches for kind")) {
+        return false;
+    }
+    return wanted->coming ? !strv_has(wanted->coming, resource->group) : app->retries > 0;
+}
 
-    if (app->finished && final) {
-        return say(ARGOCD_FAILED, reason, xasprintf("%s: %s", final->type, final->message));
+/* What an API server or a webhook refuses now, it will refuse again. */
+static bool is_refused(const char *message)
+{
+    return strstr(message, " is invalid: ") || strstr(message, "field is immutable") ||
+           strstr(message, "denied the request");
+}
+
+/* The operation would be tried again, and fail again. */
+static bool is_hopeless(const struct argocd_app *app, const struct argocd_wanted *wanted)
+{
+    if (text_starts(app->state_message, "ComparisonError") ||
+        text_starts(app->state_message, "InvalidSpecError")) {
+        return !is_passing(app->state_message);
     }
-    if (app->finished) {
-        return say(ARGOCD_PROGRESSING, reason,
-                   xasprintf("the sync failed and will be tried again: %s", app->state_message));
+    for (size_t i = 0; i < app->resources_len; i++) {
+        const struct argocd_resource *resource = &app->resources[i];
+
+        if (resource->of_operation &&
+            (is_unknown_kind(app, wanted, resource) || is_refused(resource->message))) {
+            return true;
+        }
     }
-    return say(ARGOCD_PROGRESSING, reason,
-               xasprintf("syncing%s%s", app->state_message[0] ? ": " : "", app->state_message));
+    return final_condition(app, wanted) != NULL;
 }
 
 static enum argocd_verdict judge_failed(const struct argocd_app *app,
@@ -154,6 +174,20 @@ static enum argocd_verdict judge_failed(const struct argocd_app *app,
     return say(ARGOCD_FAILED, reason,
                xasprintf("the sync failed: %s%s%s", app->state_message, resource ? "; " : "",
                          resource ? resource : ""));
+}
+
+static enum argocd_verdict judge_running(const struct argocd_app *app,
+                                         const struct argocd_wanted *wanted, char **reason)
+{
+    if (app->finished && is_hopeless(app, wanted)) {
+        return judge_failed(app, wanted, reason);
+    }
+    if (app->finished) {
+        return say(ARGOCD_PROGRESSING, reason,
+                   xasprintf("the sync failed and will be tried again: %s", app->state_message));
+    }
+    return say(ARGOCD_PROGRESSING, reason,
+               xasprintf("syncing%s%s", app->state_message[0] ? ": " : "", app->state_message));
 }
 
 static enum argocd_verdict judge_not_ours(const struct argocd_app *app,

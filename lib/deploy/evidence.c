@@ -163,6 +163,12 @@ static bool concerns(const struct events_of *of, const cJSON *event)
     return strncmp(name, of->name, len) == 0 && (name[len] == '\0' || name[len] == '-');
 }
 
+/* What the container's own state says as well, and better. */
+static bool says_nothing(const char *message)
+{
+    return text_starts(message, "Error: ") || text_starts(message, "Back-off ");
+}
+
 static int take_event(void *arg, const cJSON *event, struct err *err)
 {
     struct events_of *of = arg;
@@ -172,7 +178,7 @@ static int take_event(void *arg, const cJSON *event, struct err *err)
 
     (void)err;
     if (strcmp(json_str_or(event, "type", ""), "Warning") != 0 || !concerns(of, event) ||
-        of->texts.len == EVENTS_MOST || strv_has(&of->texts, message)) {
+        says_nothing(message) || of->texts.len == EVENTS_MOST || strv_has(&of->texts, message)) {
         return 0;
     }
     strv_add(&of->texts, message);

@@ -143,7 +143,8 @@ static void explain_resource(const struct plan *plan, struct kube *kube, struct 
     CLEANUP(place_clear) struct place place = {0};
     autofindings struct findings findings = {0};
     autofree char *field = field_of(resource->message);
-    const char *state = resource->health[0] ? resource->health : resource->status;
+    bool sick = resource->health[0] && strcmp(resource->health, "Healthy") != 0;
+    const char *state = sick ? resource->health : resource->status;
 
     locate(plan, app->name, resource->kind, resource->name, NULL, field, &place);
     result_add_cause(app,
@@ -152,7 +153,7 @@ static void explain_resource(const struct plan *plan, struct kube *kube, struct 
                                state[0] ? state : (resource->hook ? "hook failed" : "failed"),
                                resource->message[0] ? ": " : "", resource->message),
                      place.file, place.line, place.changed);
-    if (resource->health[0] || resource->hook) {
+    if (sick || resource->hook) {
         evidence_find(kube, resource->group, resource->kind, resource->space, resource->name,
                       &findings);
         explain_findings(plan, app, resource, &findings);
@@ -190,6 +191,41 @@ static void explain_conditions(const struct plan *plan, struct deploy_app *app,
     }
 }
 
+static bool has_condition(const struct argocd_app *state, const char *type)
+{
+    for (size_t i = 0; i < state->conditions_len; i++) {
+        if (strcmp(state->conditions[i].type, type) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool any_failed_in_operation(const struct argocd_app *state)
+{
+    for (size_t i = 0; i < state->resources_len; i++) {
+        if (state->resources[i].of_operation) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the operation failed on counts before what is only out of sync for that; what could not be
+ * compared says nothing; applications are told on their own. */
+static bool is_worth_telling(const struct argocd_app *state, const struct argocd_resource *resource)
+{
+    bool sick = resource->health[0] && strcmp(resource->health, "Healthy") != 0;
+
+    if (strcmp(resource->group, "argoproj.io") == 0 && strcmp(resource->kind, "Application") == 0) {
+        return false;
+    }
+    if (any_failed_in_operation(state)) {
+        return resource->of_operation;
+    }
+    return sick || !has_condition(state, "ComparisonError");
+}
+
 static void explain_app(const struct engine *engine, struct deploy_app *app,
                         const struct argocd_app *state)
 {
@@ -197,12 +233,8 @@ static void explain_app(const struct engine *engine, struct deploy_app *app,
 
     explain_conditions(engine->plan, app, state);
     for (size_t i = 0; i < state->resources_len && explained < RESOURCES_MOST; i++) {
-        const struct argocd_resource *resource = &state->resources[i];
-
-        /* applications are told on their own */
-        if (strcmp(resource->group, "argoproj.io") != 0 ||
-            strcmp(resource->kind, "Application") != 0) {
-            explain_resource(engine->plan, engine->kube, app, resource);
+        if (is_worth_telling(state, &state->resources[i])) {
+            explain_resource(engine->plan, engine->kube, app, &state->resources[i]);
             explained++;
         }
     }

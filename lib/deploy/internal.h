@@ -7,6 +7,7 @@
 #include "necoops/argocd/root.h"
 #include "necoops/base/digest.h"
 #include "necoops/deploy/deploy.h"
+#include "necoops/deploy/reach.h"
 #include "necoops/git/git.h"
 #include "necoops/kube/lock.h"
 #include "necoops/kube/watch.h"
@@ -38,6 +39,7 @@ struct plan {
     struct planned_app *apps; /* children as the commit renders them */
     size_t len;
     struct strv order;   /* lines of app-sync-order.txt */
+    struct strv coming;  /* API groups that definitions of the commit bring */
     struct strv changed; /* with --changed-since: names of the apps it reaches */
     struct strv *notes;
     struct tell *tell; /* NULL: nobody is told */
@@ -76,14 +78,8 @@ int plan_check(struct plan *plan, struct deploy_result *result, struct err *err)
 int plan_build(struct plan *plan, struct err *err) MUST_CHECK;
 
 /* ---- reach.c: the cluster ---- */
-struct reached {
-    struct kube *kube;
-    pid_t tunnel;
-};
 int deploy_reach(const struct plan *plan, struct http *http, struct reached *out,
                  struct err *err) MUST_CHECK;
-void deploy_leave(struct reached *reached);
-#define autoreached CLEANUP(deploy_leave)
 
 /* ---- take.c: one run at a time ---- */
 /* `out` is to be released even when it fails. */

@@ -77,6 +77,7 @@ struct argocd_wanted member_wanted(const struct member *member)
         .token = member->token[0] ? member->token : NULL,
         .token_seen = member->token_seen,
         .root_apart = member->is_root && member->engine->root_apart,
+        .coming = member->engine->plan->manifests ? &member->engine->plan->coming : NULL,
         .with_leftovers = !plan_prunes(member->engine->plan, &member->app),
         .reconciled_before = member->reconciled_before,
         .refreshed = member->refresh_seen && !member->app.refreshing,

@@ -3,10 +3,7 @@
 #include <string.h>
 #include "necoops/base/text.h"
 
-char *plan_key(const struct plan *plan, const char *key)
-{
-    return xasprintf("clusters.%s.%s", plan->cluster, key);
-}
+#define GROUP_LAST (INT64_MAX - 1)
 
 void plan_note(const struct plan *plan, const char *format, ...)
 {
@@ -135,6 +132,7 @@ void plan_clear(struct plan *plan)
     manifest_repo_free(plan->manifests);
     git_close(plan->git);
     strv_clear(&plan->order);
+    strv_clear(&plan->coming);
     strv_clear(&plan->changed);
     free(plan->branch);
     free(plan->commit);

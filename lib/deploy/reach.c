@@ -15,6 +15,12 @@
 #define TUNNEL_MS       30000
 #define TUNNEL_GRACE_MS 2000
 
+/* In this file, so that who only looks at a cluster needs nothing of Git. */
+char *plan_key(const struct plan *plan, const char *key)
+{
+    return xasprintf("clusters.%s.%s", plan->cluster, key);
+}
+
 /* ---- the instance ---- */
 
 static bool lives_on_instance(const struct plan *plan)
@@ -301,14 +307,22 @@ int deploy_reach(const struct plan *plan, struct http *http, struct reached *out
         return -1;
     }
     if (connect_cluster(plan, http, &instance, &reached, err) != 0) {
-        deploy_leave(&reached);
+        cluster_leave(&reached);
         return -1;
     }
     *out = reached;
     return 0;
 }
 
-void deploy_leave(struct reached *reached)
+int cluster_reach(const struct run *run, const struct conf *conf, const char *cluster,
+                  struct http *http, struct reached *out, struct err *err)
+{
+    const struct plan plan = {.run = run, .conf = conf, .cluster = cluster};
+
+    return deploy_reach(&plan, http, out, err);
+}
+
+void cluster_leave(struct reached *reached)
 {
     kube_free(reached->kube);
     reached->kube = NULL;

@@ -86,6 +86,24 @@ static int load_apps(struct plan *plan, struct err *err)
     return 0;
 }
 
+/* Kinds of these groups may come late, with an application that defines them. */
+static void note_definitions(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->len; i++) {
+        const struct manifest_set *set = &plan->apps[i].set;
+
+        for (size_t j = 0; j < set->len; j++) {
+            const char *group = json_str_or(set->docs[j].value, "spec.group", "");
+
+            if (strcmp(json_str_or(set->docs[j].value, "kind", ""), "CustomResourceDefinition") ==
+                    0 &&
+                !strv_has(&plan->coming, group)) {
+                strv_add(&plan->coming, group);
+            }
+        }
+    }
+}
+
 /* ---- the order ---- */
 
 static int load_order(struct plan *plan, struct err *err)
@@ -122,6 +140,7 @@ int plan_render(struct plan *plan, struct err *err)
         load_apps(plan, err) != 0 || load_order(plan, err) != 0) {
         return -1;
     }
+    note_definitions(plan);
     return 0;
 }
 

@@ -3,8 +3,6 @@
 
 #include <unistd.h>
 
-#define LEASE_NAME "necoops-deploy"
-
 /* The job's page where CI tells it, else user@host. */
 static char *our_name(const struct run *run)
 {
@@ -51,5 +49,5 @@ int deploy_take(const struct plan *plan, struct kube *kube, struct kube_lock **o
                           : conf_duration_ms(plan->conf, "deploy.lockTimeout", 0);
 
     progress_phase(plan->run->progress, "lock", "taking the cluster '%s'", plan->cluster);
-    return kube_lock_acquire(kube, plan->space, LEASE_NAME, &who, timeout, out, err);
+    return kube_lock_acquire(kube, plan->space, DEPLOY_LEASE, &who, timeout, out, err);
 }

@@ -175,6 +175,28 @@ int gce_instance_set_metadata(struct gce *gce, const char *zone, const char *nam
 
 /* ---- what an instance tells ---- */
 
+int gce_instance_permissions(struct gce *gce, const char *zone, const char *name_or_id,
+                             const char *const *permissions, size_t count, cJSON **out,
+                             struct err *err)
+{
+    autofree char *url = gce_zone_url(gce, zone, "instances", name_or_id, "testIamPermissions");
+    autofree char *what = xasprintf("our permissions on instance '%s'", name_or_id);
+    autojson cJSON *body = json_object();
+    autojson cJSON *answer = NULL;
+    cJSON *list = json_set_array(body, "permissions");
+    const struct gce_request request = {
+        .method = "POST", .url = url, .body = body, .what = what};
+
+    for (size_t i = 0; i < count; i++)
+        json_push_str(list, permissions[i]);
+    if (gce_call(gce, &request, &answer, err) < 0)
+        return -1;
+    const cJSON *granted = json_at(answer, "permissions");
+    *out = cJSON_IsArray(granted) ? json_copy(granted) : json_array();
+    return 0;
+}
+
+
 /* The server counts bytes of the console. Where the text has as many, the part that does not fit is
  * left for the next call; where bytes were replaced on the way, it cannot be, and is dropped. */
 static int64_t take_text(const char *contents, int64_t start, int64_t next, struct buf *text)

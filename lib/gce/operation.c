@@ -195,14 +195,15 @@ int gce_operation_wait(struct gce *gce, const cJSON *operation, const char *what
 
 /* ---- what is under way ---- */
 
-struct running {
+struct operations {
     cJSON *list;
     const char *target;
+    bool ended_too;
 };
 
-static int each_running(void *arg, const cJSON *page, struct err *err)
+static int each_operation(void *arg, const cJSON *page, struct err *err)
 {
-    struct running *running = arg;
+    struct operations *operations = arg;
     const cJSON *item = NULL;
 
     (void)err;
@@ -210,8 +211,9 @@ static int each_running(void *arg, const cJSON *page, struct err *err)
     {
         const char *target = json_str_or(item, "targetLink", "");
 
-        if (!is_done(item) && strcmp(gce_basename(target), running->target) == 0)
-            json_push(running->list, json_copy(item));
+        if ((operations->ended_too || !is_done(item)) &&
+            strcmp(gce_basename(target), operations->target) == 0)
+            json_push(operations->list, json_copy(item));
     }
     return 0;
 }
@@ -248,23 +250,43 @@ static cJSON *sorted_by_time(cJSON *list)
     return sorted;
 }
 
-int gce_operations_running(struct gce *gce, const char *zone, const char *target_name, cJSON **out,
-                           struct err *err)
+static int list_operations(struct gce *gce, const char *zone, const char *filter,
+                           struct operations *operations, struct err *err)
 {
     autofree char *url = gce_zone_url(gce, zone, "operations", NULL, NULL);
-    autofree char *filter = url_encode("status != DONE");
-    autofree char *query = xasprintf("maxResults=500&filter=%s", filter);
+    autofree char *encoded = url_encode(filter);
+    autofree char *query = xasprintf("maxResults=500&filter=%s", encoded);
     autofree char *what = xasprintf("operations in zone '%s'", zone);
-    autojson cJSON *found = json_array();
-    struct running running = {.list = found, .target = target_name};
     const struct gce_list list = {.url = url,
                                   .query = query,
                                   .what = what,
                                   .permission = "compute.zoneOperations.list",
-                                  .each = each_running,
-                                  .arg = &running};
+                                  .each = each_operation,
+                                  .arg = operations};
 
-    if (gce_list_pages(gce, &list, err) < 0)
+    return gce_list_pages(gce, &list, err);
+}
+
+int gce_operations_list(struct gce *gce, const char *zone, const char *target_name, cJSON **out,
+                        struct err *err)
+{
+    autojson cJSON *found = json_array();
+    struct operations operations = {.list = found, .target = target_name, .ended_too = true};
+    autofree char *filter = xasprintf("targetLink eq .*/%s", target_name);
+
+    if (list_operations(gce, zone, filter, &operations, err) < 0)
+        return -1;
+    *out = sorted_by_time(found);
+    return 0;
+}
+
+int gce_operations_running(struct gce *gce, const char *zone, const char *target_name, cJSON **out,
+                           struct err *err)
+{
+    autojson cJSON *found = json_array();
+    struct operations operations = {.list = found, .target = target_name};
+
+    if (list_operations(gce, zone, "status != DONE", &operations, err) < 0)
         return -1;
     *out = sorted_by_time(found);
     return 0;

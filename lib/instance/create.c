@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "instance/failure.h"
 #include "instance/follow.h"
 #include "instance/ladder.h"
 #include "necoops/base/text.h"
@@ -10,7 +11,6 @@
 #include "necoops/instance/find.h"
 
 #define MAX_MADE       3 /* instances made by one run: a Spot instance may be taken away in between */
-#define LINES_SHOWN    20             /* of the console, when the setup failed */
 #define CONTEST_MS     500            /* between looks at what other runs are doing */
 #define START_SLACK_MS INT64_C(60000) /* a setup so long over its time is not waited for */
 
@@ -87,39 +87,6 @@ static int end_ready(struct creation *creation, const cJSON *instance, struct cr
     return 0;
 }
 
-static void show_console(const struct run *run, const struct buf *console)
-{
-    size_t lines = 0, from = console->len;
-    while (from > 0 && lines <= LINES_SHOWN)
-        lines += console->data[--from] == '\n';
-    autostrv struct strv shown = STRV_INIT;
-    strv_split(&shown, console->data + from, '\n');
-    if (shown.len)
-        log_error(run->log, "the last lines of the instance's console:");
-    for (size_t i = 0; i < shown.len; i++) {
-        shown.items[i][strcspn(shown.items[i], "\r")] = '\0';
-        log_error(run->log, "  %s", shown.items[i]);
-    }
-}
-
-/* The instance that this run made and that failed: evidence first, then it goes. */
-static void end_failed(const struct creation *creation, const cJSON *instance,
-                       const struct follow_result *follow)
-{
-    show_console(creation->run, &follow->console);
-    if (creation->options->keep_failed) {
-        log_warning(creation->run->log, "the failed instance is kept; necoops-delete removes it");
-        return;
-    }
-    struct run cleanup = run_for_cleanup(creation->run, 5 * 60 * 1000);
-    autoerr struct err cleanup_err = ERR_INIT;
-    if (instance_delete_one(&cleanup, creation->gce, instance, &cleanup_err) < 0)
-        log_error(creation->run->log, "the failed instance could not be deleted: %s",
-                  err_text(&cleanup_err));
-    else
-        log_info(creation->run->log, "the failed instance was deleted (--keep-failed keeps it)");
-}
-
 /* ---- steps ---- */
 
 static int make_one(struct creation *creation, struct err *err)
@@ -145,8 +112,8 @@ static int make_one(struct creation *creation, struct err *err)
     return 0;
 }
 
-/* An insertion that somebody began and whose instance does not show yet is waited for. */
-static int await_running_insert(struct creation *creation, bool *found, struct err *err)
+/* What somebody began is waited for: an insertion whose instance does not show yet, a deletion. */
+static int await_operation(struct creation *creation, bool *found, struct err *err)
 {
     const struct strv *zones = &creation->spec->zones;
     for (size_t i = 0; i < zones->len && !*found; i++) {
@@ -170,15 +137,23 @@ static int await_running_insert(struct creation *creation, bool *found, struct e
     return 0;
 }
 
+static void settle_failed(const struct creation *creation, const cJSON *instance,
+                          const struct follow_result *result)
+{
+    failure_settle(creation->run, creation->gce, creation->spec->conf, instance, creation->options,
+                   &result->console);
+}
+
 static int follow(struct creation *creation, const cJSON *instance, struct follow_result *result,
                   struct err *err)
 {
     int64_t limit = conf_duration_ms(creation->spec->conf, "instance.setupTimeout", 0);
-    int64_t deadline = run_mono_ms(creation->run) + limit;
+    const struct follow_how how = {.deadline = run_mono_ms(creation->run) + limit,
+                                   .stream = creation->options->follow};
     bool own = creation->own_id && strcmp(instance_id(instance), creation->own_id) == 0;
     progress_phase(creation->run->progress, own ? "boot" : "join", "waiting for %s in %s",
                    creation->spec->name, instance_zone(instance));
-    int followed = follow_setup(creation->run, creation->gce, instance, deadline, result, err);
+    int followed = follow_setup(creation->run, creation->gce, instance, &how, result, err);
     if (result->running_at)
         creation->running = result->running_at;
     if (!own) {
@@ -188,7 +163,7 @@ static int follow(struct creation *creation, const cJSON *instance, struct follo
     if (followed < 0) {
         bool setup_overdue = err->code == ERR_TIMEOUT && run_remaining_ms(creation->run, 1) > 0;
         if (own && setup_overdue)
-            end_failed(creation, instance, result);
+            settle_failed(creation, instance, result);
         return -1;
     }
     if (result->end != FOLLOW_FAILED)
@@ -197,7 +172,7 @@ static int follow(struct creation *creation, const cJSON *instance, struct follo
         return err_set(err, ERR_FAILED, "the creation joined failed: %s", result->report.message);
     err_set(err, ERR_FAILED, "the setup of '%s' failed: %s", creation->spec->name,
             result->report.message);
-    end_failed(creation, instance, result);
+    settle_failed(creation, instance, result);
     return -1;
 }
 
@@ -209,7 +184,7 @@ static int look_again(struct creation *creation, const cJSON *instance, bool *se
 {
     autoinstances struct instance_list list = {.items = NULL};
     bool waited = false;
-    if ((creation->own_id && await_running_insert(creation, &waited, err) < 0) ||
+    if ((creation->own_id && await_operation(creation, &waited, err) < 0) ||
         instance_find(creation->gce, creation->spec->name, &creation->spec->zones, &list, err) < 0)
         return -1;
     *settled =
@@ -264,6 +239,11 @@ static bool ours_is_younger(const struct creation *creation, const struct instan
 static int remake(struct creation *creation, const cJSON *instance, const char *why,
                   struct err *err)
 {
+    bool waited = false;
+    if (instance_is_changing(instance) && await_operation(creation, &waited, err) < 0)
+        return -1;
+    if (waited)
+        return 0;
     if (creation->options->recreate == RECREATE_NEVER)
         return err_set(err, ERR_FAILED,
                        "'%s' in %s %s, and --recreate never forbids to make it anew",
@@ -287,41 +267,39 @@ static int plan(struct creation *creation, const cJSON *instance, const char *wh
     return 0;
 }
 
-/* Looks at what is there and takes one step. `done` when it is ready. */
-static int step(struct creation *creation, struct create_result *out, bool *done, struct err *err)
+static int step_absent(struct creation *creation, struct create_result *out, bool *done,
+                       struct err *err)
 {
-    autoinstances struct instance_list list = {.items = NULL};
+    bool found = false;
+    *done = creation->options->dry_run;
+    if (*done)
+        return plan(creation, NULL, NULL, out, err);
+    if (creation->vanished)
+        return err_set(err, ERR_FAILED, "'%s' was deleted while it was being set up",
+                       creation->spec->name);
+    if (await_operation(creation, &found, err) < 0)
+        return -1;
+    return found ? 0 : make_one(creation, err);
+}
+
+/* The oldest is the one; the others are left to who made them. */
+static int step_present(struct creation *creation, const struct instance_list *list,
+                        struct create_result *out, bool *done, struct err *err)
+{
+    const cJSON *instance = list->items[0];
     struct phase_report report = {.phase = PHASE_NONE};
     const char *why = NULL;
-    if (run_check(creation->run, "the instance", err) < 0 ||
-        instance_find(creation->gce, creation->spec->name, &creation->spec->zones, &list, err) < 0)
-        return -1;
-    bool dry = creation->options->dry_run;
-    if (list.len == 0) {
-        bool found = false;
-        *done = dry;
-        if (dry)
-            return plan(creation, NULL, NULL, out, err);
-        if (creation->vanished)
-            return err_set(err, ERR_FAILED, "'%s' was deleted while it was being set up",
-                           creation->spec->name);
-        if (await_running_insert(creation, &found, err) < 0)
-            return -1;
-        return found ? 0 : make_one(creation, err);
-    }
-    const cJSON *instance = list.items[0];
     if (strcmp(instance_status(instance), "RUNNING") == 0 &&
         follow_phase(creation->gce, instance, &report, err) < 0)
         return -1;
     enum verdict verdict = judge(creation, instance, &report, &why);
-    if (dry && verdict != VERDICT_READY) {
-        *done = true;
+    *done = creation->options->dry_run && verdict != VERDICT_READY;
+    if (*done)
         return plan(creation, instance, why, out, err);
-    }
     if (verdict == VERDICT_REMAKE)
         return remake(creation, instance, why, err);
-    if (ours_is_younger(creation, &list))
-        return yield_to(creation, instance, &list, err);
+    if (ours_is_younger(creation, list))
+        return yield_to(creation, instance, list, err);
     *done = verdict == VERDICT_READY;
     if (verdict == VERDICT_WAIT && await_setup(creation, instance, done, err) < 0)
         return -1;
@@ -329,6 +307,17 @@ static int step(struct creation *creation, struct create_result *out, bool *done
     if (*done && contested && look_again(creation, instance, done, err) < 0)
         return -1;
     return *done ? end_ready(creation, instance, out) : 0;
+}
+
+/* Looks at what is there and takes one step. `done` when it is ready. */
+static int step(struct creation *creation, struct create_result *out, bool *done, struct err *err)
+{
+    autoinstances struct instance_list list = {.items = NULL};
+    if (run_check(creation->run, "the instance", err) < 0 ||
+        instance_find(creation->gce, creation->spec->name, &creation->spec->zones, &list, err) < 0)
+        return -1;
+    return list.len == 0 ? step_absent(creation, out, done, err)
+                         : step_present(creation, &list, out, done, err);
 }
 
 int instance_create(const struct run *run, struct gce *gce, const struct instance_spec *spec,

@@ -11,13 +11,13 @@ int instance_delete_one(const struct run *run, struct gce *gce, const cJSON *ins
 {
     const char *zone = instance_zone(instance);
     const char *name = json_str_or(instance, "name", "");
-    autofree char *what = xasprintf("deletion of instance '%s' (%s) in %s", name,
-                                    instance_id(instance), zone);
+    autofree char *what =
+        xasprintf("deletion of instance '%s' (%s) in %s", name, instance_id(instance), zone);
     autojson cJSON *operation = NULL;
     progress_phase(run->progress, "delete", "deleting %s (%s) in %s", name, instance_id(instance),
                    zone);
-    int result = gce_instance_delete(gce, zone, instance_id(instance), uuid_random().text,
-                                     &operation, err);
+    int result =
+        gce_instance_delete(gce, zone, instance_id(instance), uuid_random().text, &operation, err);
     if (result == 0)
         result = gce_operation_wait(gce, operation, what, err);
     if (result < 0 && err->code == ERR_NOT_FOUND) {
@@ -97,35 +97,64 @@ static int delete_leftover_disks(const struct run *run, struct gce *gce, const c
     return 0;
 }
 
+static int delete_all_disks(const struct run *run, struct gce *gce, const char *name,
+                            const struct strv *zones, struct delete_result *result, struct err *err)
+{
+    for (size_t i = 0; i < zones->len; i++) {
+        if (delete_leftover_disks(run, gce, name, zones->items[i], result, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static bool is_settled(const struct instance_list *list)
+{
+    for (size_t i = 0; i < list->len; i++) {
+        if (instance_is_changing(list->items[i]))
+            return false;
+    }
+    return list->len > 0;
+}
+
+/* Looks, and deletes what it saw; `absent` when nothing is there and nothing comes. */
+static int delete_round(const struct run *run, struct gce *gce, const char *name,
+                        const struct strv *zones, struct delete_result *result, bool *absent,
+                        struct err *err)
+{
+    autoinstances struct instance_list list = {.items = NULL};
+    bool moved = false;
+    if (instance_find(gce, name, zones, &list, err) < 0 ||
+        (!is_settled(&list) && settle(run, gce, name, zones, &moved, err) < 0))
+        return -1;
+    *absent = list.len == 0 && !moved;
+    return moved ? 0 : delete_seen(run, gce, &list, result, err);
+}
+
+static int delete_until_absent(const struct run *run, struct gce *gce, const char *name,
+                               const struct strv *zones, struct delete_result *result,
+                               struct err *err)
+{
+    for (int round = 0; round <= ROUNDS; round++) {
+        bool absent = false;
+        if (delete_round(run, gce, name, zones, result, &absent, err) < 0)
+            return -1;
+        if (absent)
+            return delete_all_disks(run, gce, name, zones, result, err);
+    }
+    return err_set(err, ERR_FAILED, "instance '%s' comes up again and again: another run makes it",
+                   name);
+}
+
 int instance_delete(const struct run *run, struct gce *gce, const char *name,
                     const struct strv *zones, struct delete_result *out, struct err *err)
 {
     struct delete_result result = {.instances = json_array(), .disks = json_array()};
-    for (int round = 0;; round++) {
-        autoinstances struct instance_list list = {.items = NULL};
-        bool moved = false;
-        if (instance_find(gce, name, zones, &list, err) < 0 ||
-            (list.len == 0 && settle(run, gce, name, zones, &moved, err) < 0))
-            break;
-        if (list.len == 0 && !moved) {
-            bool clean = true;
-            for (size_t i = 0; clean && i < zones->len; i++)
-                clean = delete_leftover_disks(run, gce, name, zones->items[i], &result, err) == 0;
-            if (!clean)
-                break;
-            *out = result;
-            return 0;
-        }
-        if (round == ROUNDS) {
-            err_set(err, ERR_FAILED, "instance '%s' comes up again and again: another run makes it",
-                    name);
-            break;
-        }
-        if (delete_seen(run, gce, &list, &result, err) < 0)
-            break;
+    if (delete_until_absent(run, gce, name, zones, &result, err) < 0) {
+        delete_result_clear(&result);
+        return -1;
     }
-    delete_result_clear(&result);
-    return -1;
+    *out = result;
+    return 0;
 }
 
 void delete_result_clear(struct delete_result *result)

@@ -53,10 +53,11 @@ static int check_unreachable(const struct strv *zones, const struct strv *unreac
     for (size_t i = 0; i < unreachable->len; i++) {
         const char *zone = gce_basename(unreachable->items[i]);
         if (strv_has(zones, zone))
-            return err_set(err, ERR_UNREACHABLE,
-                           "zone '%s' cannot be asked now, and the instance may be in it; try again "
-                           "later or take the zone out of 'zones'",
-                           zone);
+            return err_set(
+                err, ERR_UNREACHABLE,
+                "zone '%s' cannot be asked now, and the instance may be in it; try again "
+                "later or take the zone out of 'zones'",
+                zone);
     }
     return 0;
 }
@@ -68,7 +69,8 @@ int instance_find(struct gce *gce, const char *name, const struct strv *zones,
     struct finding finding = {.zones = zones, .list = &list};
     autostrv struct strv unreachable = STRV_INIT;
     autofree char *filter = xasprintf("name=\"%s\"", name);
-    if (gce_instances_walk(gce, filter, INSTANCE_FIELDS, add_instance, &finding, &unreachable, err) < 0 ||
+    if (gce_instances_walk(gce, filter, INSTANCE_FIELDS, add_instance, &finding, &unreachable,
+                           err) < 0 ||
         check_unreachable(zones, &unreachable, err) < 0)
         return -1;
     if (list.len > 1)
@@ -99,6 +101,17 @@ const char *instance_zone(const cJSON *instance)
 const char *instance_status(const cJSON *instance)
 {
     return json_str_or(instance, "status", "");
+}
+
+bool instance_is_changing(const cJSON *instance)
+{
+    static const char *const passing[] = {"PROVISIONING", "STAGING",    "PENDING_STOP",
+                                          "STOPPING",     "SUSPENDING", "DEPROVISIONING"};
+    for (size_t i = 0; i < ARRAY_LEN(passing); i++) {
+        if (strcmp(instance_status(instance), passing[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 int64_t instance_soft_end(const cJSON *instance)

@@ -41,17 +41,24 @@ static bool parse_line(const char *line, size_t len, struct phase_report *out)
     return phase_parse(text, out, &err) == 0;
 }
 
-bool phase_from_console(const struct buf *console, size_t *from, struct phase_report *out)
+bool phase_next(const struct buf *console, size_t *from, struct phase_report *out)
 {
-    bool found = false;
     while (*from < console->len) {
         const char *line = console->data + *from;
         const char *end = memchr(line, '\n', console->len - *from);
         if (!end)
             break;
-        if (parse_line(line, (size_t)(end - line), out))
-            found = true;
         *from += (size_t)(end - line) + 1;
+        if (parse_line(line, (size_t)(end - line), out))
+            return true;
     }
+    return false;
+}
+
+bool phase_from_console(const struct buf *console, size_t *from, struct phase_report *out)
+{
+    bool found = false;
+    while (phase_next(console, from, out))
+        found = true;
     return found;
 }

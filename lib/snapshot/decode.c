@@ -17,6 +17,7 @@ static int pass_on(struct reader *in, struct queue *out, struct err *err)
         if (len == 0)
             return 0;
         struct span span = in->span;
+        span.mark.format = 'n';
         in->span = (struct span){0};
         in->total += span.len;
         /* One that is not taken is not given back either: others before it may still be read. */
@@ -32,7 +33,7 @@ static bool is_zstd(const unsigned char *data)
            ((data[0] & 0xf0) == 0x50 && memcmp(data + 1, "\x2a\x4d\x18", 3) == 0);
 }
 
-int decode(struct reader *in, struct queue *out, struct err *err)
+int decode(struct reader *in, char format, struct queue *out, struct err *err)
 {
     size_t len = 0;
     const unsigned char *data = reader_peek(in, &len);
@@ -40,6 +41,8 @@ int decode(struct reader *in, struct queue *out, struct err *err)
         return decode_stopped(err);
     if (len == 0)
         return err_set(err, ERR_FAILED, "the archive is empty");
+    if (format == 'n')
+        return pass_on(in, out, err);
     /* The first span is a part of an object: shorter than a magic only when all of the object is.
      */
     if (len >= 4 && is_zstd(data))

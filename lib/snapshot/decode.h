@@ -12,9 +12,11 @@
 #include "snapshot/queue.h"
 #include "snapshot/ring.h"
 
-/* Decodes all of `in` into `out` and returns at the end; `out` is not ended here. -1: the stream is
- * broken (ERR_FAILED), or either queue was aborted. */
-int decode(struct reader *in, struct queue *out, struct err *err) MUST_CHECK;
+/* Decodes all of `in` into `out` and returns at the end; `out` is not ended here. `format` is that
+ * of the mark where `in` begins, or 0 at the start of an object. Spans of `out` carry marks where
+ * zstd frames begin, and everywhere when nothing is compressed. -1: the stream is broken
+ * (ERR_FAILED), or either queue was aborted. */
+int decode(struct reader *in, char format, struct queue *out, struct err *err) MUST_CHECK;
 
 /* ---- the formats; each decodes all that follows ---- */
 

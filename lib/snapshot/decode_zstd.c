@@ -204,7 +204,7 @@ static int fit_frames(struct zstd *z, size_t content)
 }
 
 static int whole_frame(struct zstd *z, const unsigned char *head, size_t len,
-                       const ZSTD_frameHeader *header)
+                       const ZSTD_frameHeader *header, struct mark mark)
 {
     struct packed packed = {.len = len};
     size_t content = (size_t)header->frameContentSize;
@@ -219,19 +219,21 @@ static int whole_frame(struct zstd *z, const unsigned char *head, size_t len,
     if (collect_blocks(z, &packed) != 0 ||
         (header->checksumFlag && collect(z, &packed, CHECKSUM) != 0))
         return -1;
-    frames_submit(z->frames, packed.len, content);
+    frames_submit(z->frames, packed.len, content, mark);
     return 0;
 }
 
 /* ---- frames decoded as a stream ---- */
 
 static int streamed_frame(struct zstd *z, const unsigned char *head, size_t len,
-                          const ZSTD_frameHeader *header)
+                          const ZSTD_frameHeader *header, struct mark mark)
 {
     if (z->frames && frames_drain(z->frames, z->err) != 0)
         return -1;
     if (fit_ring(z, header) != 0 || begin_frame(z, head, len) != 0)
         return -1;
+    if (!ring_mark(z->ring, mark))
+        return decode_stopped(z->err);
     size_t size;
     while ((size = ZSTD_nextSrcSizeToDecompress(z->context)) > 0) {
         if (block(z, size) != 0)
@@ -244,6 +246,7 @@ static int frame(struct zstd *z)
 {
     unsigned char head[ZSTD_FRAMEHEADERSIZE_MAX];
     ZSTD_frameHeader header;
+    struct mark mark = reader_mark(z->in, 'z');
     int len = read_header(z, head, &header);
     if (len < 0)
         return -1;
@@ -253,8 +256,8 @@ static int frame(struct zstd *z)
         return err_set(z->err, ERR_FAILED, "zstd frame needs a dictionary, which is not supported");
     /* One of no length, too, is left to the stream. */
     if (header.frameContentSize - 1 < FRAMES_CONTENT_MAX)
-        return whole_frame(z, head, (size_t)len, &header);
-    return streamed_frame(z, head, (size_t)len, &header);
+        return whole_frame(z, head, (size_t)len, &header, mark);
+    return streamed_frame(z, head, (size_t)len, &header, mark);
 }
 
 static int finish(struct zstd *z)

@@ -72,16 +72,30 @@ static int wait_for_stages(struct archive *archive, struct download_stats *stats
     return flow_check(archive->flow, err);
 }
 
+/* Where a killed run was within this archive, or NULL. */
+static const struct journal_past *past_of(const struct download *download)
+{
+    return download->past && download->past->has_place ? download->past : NULL;
+}
+
+static struct mark start_of(const struct download *download)
+{
+    const struct journal_past *past = past_of(download);
+    return past ? past->place.mark : (struct mark){0};
+}
+
 static int prepare(struct archive *archive, struct fetch_sink *sink, struct err *err)
 {
     const struct download *download = archive->download;
+    struct mark from = start_of(download);
     size_t part_size = window_part(download);
     size_t buffers = window_buffers(download, part_size);
-    size_t parts = (size_t)((download->object->size + part_size - 1) / part_size);
+    size_t parts = (size_t)((download->object->size - from.offset + part_size - 1) / part_size);
     if (flow_new(&archive->flow, err) != 0)
         return -1;
     archive->compressed = queue_new(buffers);
-    archive->window = window_new(archive->flow, archive->compressed, buffers, part_size, 0, parts);
+    archive->window =
+        window_new(archive->flow, archive->compressed, buffers, part_size, parts, from);
     if (!archive->window)
         return err_set(err, ERR_FAILED, "out of memory for %zu parts", buffers);
     *sink = window_sink(archive->window);
@@ -89,6 +103,8 @@ static int prepare(struct archive *archive, struct fetch_sink *sink, struct err 
                               .http = download->http,
                               .flow = archive->flow,
                               .object = download->object,
+                              .start = from.offset,
+                              .crc = from.crc,
                               .connections = download->connections,
                               .part_size = part_size,
                               .sink = sink,
@@ -96,11 +112,27 @@ static int prepare(struct archive *archive, struct fetch_sink *sink, struct err 
     return fetch_new(&spec, &archive->fetch, err);
 }
 
+static struct unpack_job job_of(const struct download *download, struct download_stats *stats)
+{
+    const struct journal_past *past = past_of(download);
+    struct unpack_job job = {.tree_fd = download->tree_fd,
+                             .limits = download->limits,
+                             .stats = &stats->unpacked,
+                             .journal = download->journal};
+    if (past) {
+        job.from = &past->place;
+        job.dirs = past->dirs;
+        job.dir_count = past->dir_count;
+    }
+    return job;
+}
+
 static int run_archive(struct archive *archive, struct download_stats *stats, struct err *err)
 {
     const struct download *download = archive->download;
-    if (stages_start(archive->flow, archive->compressed, download->tree_fd, &download->limits,
-                     &stats->unpacked, &archive->stages, err) != 0)
+    struct unpack_job job = job_of(download, stats);
+    if (stages_start(archive->flow, archive->compressed, start_of(download), &job, &archive->stages,
+                     err) != 0)
         return -1;
     int result = fetch_run(archive->fetch, err);
     if (result == 0)
@@ -108,7 +140,7 @@ static int run_archive(struct archive *archive, struct download_stats *stats, st
     if (result != 0)
         stages_abort(archive->stages);
     stages_join(archive->stages);
-    stats->received = fetch_received(archive->fetch);
+    stats->received += fetch_received(archive->fetch);
     return result == 0 ? fetch_verify(archive->fetch, err) : -1;
 }
 

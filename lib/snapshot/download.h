@@ -4,7 +4,7 @@
 #define SNAPSHOT_DOWNLOAD_H
 
 #include "necoops/gcs/gcs.h"
-#include "snapshot/unpack.h"
+#include "snapshot/journal.h"
 
 struct download {
     struct http *http;
@@ -14,6 +14,8 @@ struct download {
     uint64_t part_size; /* at most */
     int tree_fd;
     struct unpack_limits limits;
+    struct journal *journal;         /* gets what is finished; or NULL */
+    const struct journal_past *past; /* what a killed run finished; or NULL */
 };
 
 struct download_stats {
@@ -25,8 +27,8 @@ struct download_stats {
 bool download_is_archive(const char *name);
 int download_archive(const struct download *download, struct download_stats *stats,
                      struct err *err) MUST_CHECK;
-/* Below the folder under its own name, the part after the last slash. */
-int download_file(const struct download *download, struct download_stats *stats,
+/* Becomes the file `path` (as tar_clean_path makes it) below the folder. */
+int download_file(const struct download *download, const char *path, struct download_stats *stats,
                   struct err *err) MUST_CHECK;
 
 #endif

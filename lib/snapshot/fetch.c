@@ -38,6 +38,7 @@ struct fetch {
     size_t done;
     struct lane *lanes;
     uint64_t received;
+    uint64_t present; /* was here before */
     struct rate rate;
     struct err failure; /* of a lane, from within a callback */
     bool failed;
@@ -51,7 +52,9 @@ int fetch_new(const struct fetch_spec *spec, struct fetch **out, struct err *err
     struct fetch *fetch = xcalloc(1, sizeof(*fetch));
     fetch->spec = *spec;
     fetch->run = http_run(spec->http);
-    fetch->count = (size_t)((spec->object->size + spec->part_size - 1) / spec->part_size);
+    fetch->present = spec->start;
+    fetch->count =
+        (size_t)((spec->object->size - spec->start + spec->part_size - 1) / spec->part_size);
     fetch->parts = xcalloc(fetch->count + 1, sizeof(*fetch->parts));
     fetch->lanes = xcalloc((size_t)spec->connections, sizeof(*fetch->lanes));
     for (int i = 0; i < spec->connections; i++)
@@ -81,7 +84,7 @@ size_t fetch_parts(const struct fetch *fetch)
 
 uint64_t fetch_part_offset(const struct fetch *fetch, size_t index)
 {
-    return (uint64_t)index * fetch->spec.part_size;
+    return fetch->spec.start + (uint64_t)index * fetch->spec.part_size;
 }
 
 size_t fetch_part_len(const struct fetch *fetch, size_t index)
@@ -92,7 +95,10 @@ size_t fetch_part_len(const struct fetch *fetch, size_t index)
 
 void fetch_skip(struct fetch *fetch, size_t index, uint32_t crc)
 {
+    if (fetch->parts[index].done)
+        return;
     fetch->parts[index] = (struct part){.crc = crc, .begun = true, .done = true};
+    fetch->present += fetch_part_len(fetch, index);
     fetch->done++;
 }
 
@@ -144,7 +150,7 @@ static void complete(struct lane *lane)
     fetch->parts[lane->index].done = true;
     fetch->done++;
     lane->busy = false;
-    if (sink->complete(sink->arg, lane->index, &err) != 0)
+    if (sink->complete(sink->arg, lane->index, lane->crc, &err) != 0)
         give_up(fetch, &err);
 }
 
@@ -257,8 +263,8 @@ static int64_t move_lanes(struct fetch *fetch)
 static void show(struct fetch *fetch)
 {
     const struct gcs_object *object = fetch->spec.object;
-    struct rate_text text =
-        rate_text(&fetch->rate, run_mono_ms(fetch->run), fetch->received, object->size);
+    struct rate_text text = rate_text(&fetch->rate, run_mono_ms(fetch->run),
+                                      fetch->present + fetch->received, object->size);
     progress_update(fetch->run->progress, "%s", text.text);
 }
 
@@ -283,7 +289,7 @@ int fetch_run(struct fetch *fetch, struct err *err)
 int fetch_verify(const struct fetch *fetch, struct err *err)
 {
     const struct gcs_object *object = fetch->spec.object;
-    uint32_t crc = 0;
+    uint32_t crc = fetch->spec.crc;
     for (size_t i = 0; i < fetch->count; i++)
         crc = crc32c_combine(crc, fetch->parts[i].crc, fetch_part_len(fetch, i));
     if (crc == object->crc32c)

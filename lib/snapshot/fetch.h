@@ -17,8 +17,8 @@ struct fetch_sink {
     /* A piece of the part, in order; `offset` is within the part. */
     int (*data)(void *arg, size_t index, size_t offset, const void *data, size_t len,
                 struct err *err);
-    /* The part is whole. */
-    int (*complete)(void *arg, size_t index, struct err *err);
+    /* The part is whole, and this is its CRC32C. */
+    int (*complete)(void *arg, size_t index, uint32_t crc, struct err *err);
     void *arg;
 };
 
@@ -27,6 +27,8 @@ struct fetch_spec {
     struct http *http;
     struct flow *flow;
     const struct gcs_object *object;
+    uint64_t start; /* bytes before this one are here already, */
+    uint32_t crc;   /* and this is their CRC32C */
     int connections;
     size_t part_size;
     const struct fetch_sink *sink;

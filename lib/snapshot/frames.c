@@ -19,6 +19,7 @@ struct slot {
     unsigned char *plain;
     size_t len;
     size_t content;
+    struct mark mark;
     enum slot_state state;
 };
 
@@ -84,7 +85,8 @@ static void put_done(struct frames *frames)
                             .len = slot->content,
                             .release = release,
                             .arg = frames,
-                            .cookie = number};
+                            .cookie = number,
+                            .mark = slot->mark};
         /* Counted before: it may be released before the put returns. */
         frames->put++;
         pthread_mutex_unlock(&frames->lock);
@@ -244,12 +246,13 @@ unsigned char *frames_begin(struct frames *frames, size_t *size)
     return free_slot ? slot->packed : NULL;
 }
 
-void frames_submit(struct frames *frames, size_t len, size_t content)
+void frames_submit(struct frames *frames, size_t len, size_t content, struct mark mark)
 {
     struct slot *slot = &frames->slot[frames->submitted % frames->slots];
     pthread_mutex_lock(&frames->lock);
     slot->len = len;
     slot->content = content;
+    slot->mark = mark;
     slot->state = SLOT_READY;
     frames->submitted++;
     pthread_cond_broadcast(&frames->moved);

@@ -26,8 +26,8 @@ size_t frames_content_max(const struct frames *frames);
 /* Room for a packed frame, when a slot is free; `*size` is how much. NULL when a frame before it
  * was broken or the queue aborted: frames_drain says which. */
 unsigned char *frames_begin(struct frames *frames, size_t *size);
-/* The room holds a frame of `len` bytes that unpacks to `content` bytes. */
-void frames_submit(struct frames *frames, size_t len, size_t content);
+/* The room holds a frame of `len` bytes that unpacks to `content` bytes, and lies at `mark`. */
+void frames_submit(struct frames *frames, size_t len, size_t content, struct mark mark);
 /* Waits until all that was handed in is in the queue. */
 int frames_drain(struct frames *frames, struct err *err) MUST_CHECK;
 

@@ -3,8 +3,7 @@
 #include "necoops/base/fs.h"
 #include "snapshot/note.h"
 
-/* Names this start of the machine: VMs do not outlive it, nor does what was not synced. */
-static char *boot_id(void)
+char *note_boot_id(void)
 {
     CLEANUP(err_clear) struct err err = ERR_INIT;
     autobuf struct buf text = BUF_INIT(64);
@@ -15,19 +14,18 @@ static char *boot_id(void)
 
 static bool is_this_boot(const cJSON *note, const char *key)
 {
-    autofree char *now = boot_id();
+    autofree char *now = note_boot_id();
     return *now && strcmp(json_str_or(note, key, ""), now) == 0;
 }
 
-cJSON *note_new(const char *source, const struct gcs_object *object, const struct strv *files)
+cJSON *note_new(const char *url, const struct gcs_object *named, const struct strv *files)
 {
     cJSON *note = json_object();
-    autofree char *boot = boot_id();
-    struct crc32c_text crc = crc32c_base64(object->crc32c);
-    json_set_str(note, "source", source);
-    json_set_i64_str(note, "generation", object->generation);
+    autofree char *boot = note_boot_id();
+    struct crc32c_text crc = crc32c_base64(named->crc32c);
+    json_set_str(note, "url", url);
+    json_set_i64_str(note, "generation", named->generation);
     json_set_str(note, "crc32c", crc.text);
-    json_set_i64_str(note, "size", (int64_t)object->size);
     json_set_str(note, "unpackedInBoot", boot);
     json_set_bool(note, "synced", false);
     cJSON *names = json_set_array(note, "files");
@@ -36,12 +34,12 @@ cJSON *note_new(const char *source, const struct gcs_object *object, const struc
     return note;
 }
 
-bool note_is(const cJSON *note, const char *source, const struct gcs_object *object)
+bool note_is(const cJSON *note, const char *url, const struct gcs_object *named)
 {
     int64_t generation = 0;
-    struct crc32c_text crc = crc32c_base64(object->crc32c);
-    return note && strcmp(json_str_or(note, "source", ""), source) == 0 &&
-           json_i64(note, "generation", &generation) && generation == object->generation &&
+    struct crc32c_text crc = crc32c_base64(named->crc32c);
+    return note && strcmp(json_str_or(note, "url", ""), url) == 0 &&
+           json_i64(note, "generation", &generation) && generation == named->generation &&
            strcmp(json_str_or(note, "crc32c", ""), crc.text) == 0 &&
            (json_bool(note, "synced", false) || is_this_boot(note, "unpackedInBoot"));
 }
@@ -58,7 +56,7 @@ void note_set_loaded(cJSON *note, const char *tag)
     cJSON_DeleteItemFromObjectCaseSensitive(note, "loadedInBoot");
     if (!tag)
         return;
-    autofree char *boot = boot_id();
+    autofree char *boot = note_boot_id();
     json_set_str(note, "loadedTag", tag);
     json_set_str(note, "loadedInBoot", boot);
 }

@@ -177,18 +177,37 @@ cJSON *place_read_note(const struct place *place)
     return steal(note);
 }
 
-int place_note(const struct place *place, int dir_fd, cJSON *note, struct err *err)
+static int identify(int fd, const char *name, cJSON *json)
 {
     uint64_t inode = 0;
     int64_t born = 0;
-    bool known = dir_fd >= 0 ? identity(dir_fd, NULL, &inode, &born)
-                             : identity(place->parent_fd, place->name, &inode, &born);
-    if (!known)
+    if (!identity(fd, name, &inode, &born))
+        return -1;
+    json_set_i64_str(json, "inode", (int64_t)inode);
+    json_set_i64_str(json, "born", born);
+    return 0;
+}
+
+int place_identify(int dir_fd, cJSON *json, struct err *err)
+{
+    if (identify(dir_fd, NULL, json) != 0)
+        return err_set_errno(err, ERR_FAILED, errno, "cannot look at a folder");
+    return 0;
+}
+
+int place_note(const struct place *place, int dir_fd, cJSON *note, struct err *err)
+{
+    int known =
+        dir_fd >= 0 ? identify(dir_fd, NULL, note) : identify(place->parent_fd, place->name, note);
+    if (known != 0)
         return err_set_errno(err, ERR_FAILED, errno, "destination '%s'", place->path);
-    json_set_i64_str(note, "inode", (int64_t)inode);
-    json_set_i64_str(note, "born", born);
     autofree char *text = json_print_pretty(note);
     return fs_write(place->note, text, strlen(text), 0644, err);
+}
+
+int place_work_fd(const struct place *place)
+{
+    return place->work_fd;
 }
 
 static int open_work(struct place *place, int *fd, struct err *err)

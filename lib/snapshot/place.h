@@ -32,9 +32,13 @@ cJSON *place_read_note(const struct place *place);
  * note gets the folder's identity. */
 int place_note(const struct place *place, int dir_fd, cJSON *note, struct err *err) MUST_CHECK;
 
+/* Adds `inode` and `born`, which tell the folder from any other. */
+int place_identify(int dir_fd, cJSON *json, struct err *err) MUST_CHECK;
+
 /* Makes and locks the work folder, or takes over the one that a killed run left. ERR_BUSY: another
  * run is loading into the same destination. */
 int place_lock(struct place *place, struct err *err) MUST_CHECK;
+int place_work_fd(const struct place *place); /* once locked */
 /* A new, empty tree in it; what lay there is removed. The descriptor is the place's. */
 int place_new_tree(struct place *place, int *tree_fd, struct err *err) MUST_CHECK;
 /* The tree that a killed run left, or -1. */

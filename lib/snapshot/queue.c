@@ -1,4 +1,5 @@
 #include <string.h>
+#include "necoops/base/digest.h"
 #include "snapshot/queue.h"
 
 struct queue {
@@ -141,6 +142,8 @@ const unsigned char *reader_peek(struct reader *reader, size_t *len)
         next_span(reader);
         switch (queue_get(reader->queue, &reader->span)) {
         case QUEUE_SPAN:
+            reader->crc = reader->span.mark.crc;
+            reader->crc_at = 0;
             break;
         case QUEUE_ENDED:
             reader->ended = true;
@@ -152,6 +155,20 @@ const unsigned char *reader_peek(struct reader *reader, size_t *len)
     }
     *len = reader_ready(reader);
     return reader->span.data ? reader->span.data + reader->at : NULL;
+}
+
+struct mark reader_mark(struct reader *reader, char format)
+{
+    size_t more = reader->at - reader->crc_at;
+    reader->crc = crc32c(reader->crc, reader->span.data + reader->crc_at, more);
+    reader->crc_at = reader->at;
+    return (struct mark){
+        .format = format, .offset = reader->offset + reader->total, .crc = reader->crc};
+}
+
+struct mark reader_span_mark(const struct reader *reader)
+{
+    return reader->at == 0 ? reader->span.mark : (struct mark){0};
 }
 
 size_t reader_ready(const struct reader *reader)

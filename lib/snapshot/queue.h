@@ -17,9 +17,18 @@
 #include <stdint.h>
 #include "necoops/base/mem.h"
 
+/* A place in the object from where a killed run can go on: what follows it can be decoded without
+ * what comes before. */
+struct mark {
+    char format;     /* 'z': zstd frames follow, 'n': not compressed; 0: no mark */
+    uint64_t offset; /* in the object */
+    uint32_t crc;    /* CRC32C of the object up to there */
+};
+
 struct span {
     const unsigned char *data;
     size_t len;
+    struct mark mark;                            /* of its first byte */
     void (*release)(void *arg, uint64_t cookie); /* NULL: nothing to give back */
     void *arg;
     uint64_t cookie; /* the maker's own */
@@ -48,6 +57,9 @@ struct reader {
     uint64_t total; /* bytes read so far */
     bool ended;
     bool aborted;
+    uint64_t offset; /* in the object, where the first byte that is read lies */
+    uint32_t crc;    /* of the object up to `crc_at` within the span */
+    size_t crc_at;
 };
 
 void reader_init(struct reader *reader, struct queue *queue);
@@ -58,6 +70,11 @@ void reader_close(struct reader *reader);
 
 /* What lies ready, at least one byte unless the end was reached or the queue aborted; blocks. */
 const unsigned char *reader_peek(struct reader *reader, size_t *len);
+/* The mark of the next byte to read. Only where the spans carry marks, and once something was
+ * peeked at. */
+struct mark reader_mark(struct reader *reader, char format);
+/* The mark that the next byte has been given, if any: that of a span of which nothing was read. */
+struct mark reader_span_mark(const struct reader *reader);
 /* Bytes that lie ready without waiting. */
 size_t reader_ready(const struct reader *reader);
 void reader_skip(struct reader *reader, size_t len);

@@ -10,6 +10,7 @@ struct ring {
     size_t size;
     uint64_t head;      /* writer's: next byte to write */
     uint64_t published; /* writer's: first byte not in the queue yet */
+    struct mark mark;   /* writer's: of the next span */
     uint64_t last;      /* writer's: end of the last span published */
     uint64_t tail;      /* locked: everything before was released */
 };
@@ -90,13 +91,22 @@ bool ring_publish(struct ring *ring)
         .release = release,
         .arg = ring,
         .cookie = ring->head,
+        .mark = ring->mark,
     };
+    ring->mark = (struct mark){0};
     ring->published = ring->head;
     /* A span that was not taken is released by nobody. */
     if (!queue_put(ring->queue, span))
         return false;
     ring->last = ring->published;
     return true;
+}
+
+bool ring_mark(struct ring *ring, struct mark mark)
+{
+    bool ok = ring_publish(ring);
+    ring->mark = mark;
+    return ok;
 }
 
 bool ring_drain(struct ring *ring)

@@ -23,6 +23,8 @@ unsigned char *ring_reserve(struct ring *ring, size_t need);
 void ring_commit(struct ring *ring, size_t len);
 /* Puts all that was committed into the queue; false when that was aborted. */
 bool ring_publish(struct ring *ring);
+/* What is committed next begins at this mark; what was committed before is published first. */
+bool ring_mark(struct ring *ring, struct mark mark);
 size_t ring_unpublished(const struct ring *ring);
 /* Blocks until everything published was released; false when aborted. */
 bool ring_drain(struct ring *ring);

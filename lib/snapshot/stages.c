@@ -10,9 +10,8 @@ struct stages {
     struct flow *flow;
     struct queue *compressed;
     struct queue *decoded;
-    int tree_fd;
-    const struct unpack_limits *limits;
-    struct unpack_stats *stats;
+    struct mark from;
+    const struct unpack_job *job;
     pthread_t decoder;
     pthread_t unpacker;
     atomic_int running;
@@ -30,7 +29,8 @@ static void *decoder_main(void *arg)
     struct reader in;
     struct err err = ERR_INIT;
     reader_init(&in, stages->compressed);
-    if (decode(&in, stages->decoded, &err) == 0) {
+    in.offset = stages->from.offset;
+    if (decode(&in, stages->from.format, stages->decoded, &err) == 0) {
         queue_end(stages->decoded);
     } else {
         flow_fail(stages->flow, &err);
@@ -48,7 +48,7 @@ static void *unpacker_main(void *arg)
     struct reader in;
     struct err err = ERR_INIT;
     reader_init(&in, stages->decoded);
-    if (unpack(&in, stages->tree_fd, stages->limits, stages->stats, &err) != 0)
+    if (unpack(&in, stages->job, &err) != 0)
         flow_fail(stages->flow, &err);
     reader_close(&in);
     err_clear(&err);
@@ -67,16 +67,11 @@ static int start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
     return result;
 }
 
-int stages_start(struct flow *flow, struct queue *compressed, int tree_fd,
-                 const struct unpack_limits *limits, struct unpack_stats *stats,
-                 struct stages **out, struct err *err)
+int stages_start(struct flow *flow, struct queue *compressed, struct mark from,
+                 const struct unpack_job *job, struct stages **out, struct err *err)
 {
     struct stages *stages = xcalloc(1, sizeof(*stages));
-    *stages = (struct stages){.flow = flow,
-                              .compressed = compressed,
-                              .tree_fd = tree_fd,
-                              .limits = limits,
-                              .stats = stats};
+    *stages = (struct stages){.flow = flow, .compressed = compressed, .from = from, .job = job};
     stages->decoded = queue_new(DECODED_SPANS);
     atomic_store(&stages->running, 2);
     int code = start_thread(&stages->unpacker, unpacker_main, stages);

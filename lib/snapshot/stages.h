@@ -7,11 +7,10 @@
 
 struct stages; /* opaque */
 
-/* Both stages start; they take from `compressed` and unpack below `tree_fd`. All of it is borrowed
- * until stages_join. */
-int stages_start(struct flow *flow, struct queue *compressed, int tree_fd,
-                 const struct unpack_limits *limits, struct unpack_stats *stats,
-                 struct stages **out, struct err *err) MUST_CHECK;
+/* Both stages start: what comes from `compressed`, which begins at `from` in the object, is
+ * unpacked as `job` says. All of it is borrowed until stages_join. */
+int stages_start(struct flow *flow, struct queue *compressed, struct mark from,
+                 const struct unpack_job *job, struct stages **out, struct err *err) MUST_CHECK;
 /* Have both come to their ends? */
 bool stages_ended(struct stages *stages);
 /* Makes both end soon, whatever they do. */

@@ -462,3 +462,15 @@ int tar_data(struct tar *tar, const unsigned char **data, size_t *len, struct er
     tar->left -= *len;
     return 0;
 }
+
+void tar_where(const struct tar *tar, uint64_t *left, size_t *pad)
+{
+    *left = tar->left + tar->handed;
+    *pad = tar->pad;
+}
+
+void tar_resume(struct tar *tar, uint64_t left, size_t pad)
+{
+    tar->left = left;
+    tar->pad = pad;
+}

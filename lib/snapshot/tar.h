@@ -51,6 +51,12 @@ int tar_next(struct tar *tar, struct tar_entry *entry, struct err *err) MUST_CHE
  * the next call; `*len` is 0 at its end. */
 int tar_data(struct tar *tar, const unsigned char **data, size_t *len, struct err *err) MUST_CHECK;
 
+/* Of the content of the current entry: what of it comes from the piece that was handed out last on,
+ * and what follows to fill its last block up. */
+void tar_where(const struct tar *tar, uint64_t *left, size_t *pad);
+/* `in` begins within the content of an entry, of which so much is still to come. */
+void tar_resume(struct tar *tar, uint64_t left, size_t pad);
+
 /* ---- its parts, apart for the tests ---- */
 
 #define TAR_BLOCK       512

@@ -227,6 +227,18 @@ int tree_file(struct tree *tree, const struct tar_entry *entry, int *fd, struct 
     return 0;
 }
 
+int tree_reopen(struct tree *tree, const struct tar_entry *entry, int *fd, struct err *err)
+{
+    const char *name;
+    if (parent_of(tree, entry->path, &name, err) != 0)
+        return -1;
+    int file = openat(tree->parent_fd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0)
+        return err_set_errno(err, ERR_FAILED, errno, "cannot open the file");
+    *fd = file;
+    return 0;
+}
+
 int tree_finish(struct tree *tree, struct err *err)
 {
     /* The last one first: the time of a folder changes when those below it are touched last. */

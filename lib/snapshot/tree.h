@@ -3,6 +3,7 @@
 #define SNAPSHOT_TREE_H
 
 #include "necoops/base/err.h"
+#include "necoops/base/strv.h"
 #include "snapshot/tar.h"
 
 struct tree; /* opaque */
@@ -22,6 +23,11 @@ int tree_hardlink(struct tree *tree, const struct tar_entry *entry, struct err *
 /* A new file, open for writing; the caller closes it. */
 int tree_file(struct tree *tree, const struct tar_entry *entry, int *fd,
               struct err *err) MUST_CHECK;
+/* One that is there already, from a run that was killed. */
+int tree_reopen(struct tree *tree, const struct tar_entry *entry, int *fd,
+                struct err *err) MUST_CHECK;
+/* Removes everything below `root_fd` but folders and what `names` (sorted) has. */
+int tree_prune(int root_fd, const struct strv *names, struct err *err) MUST_CHECK;
 /* Owner, mode and time of an open file. */
 int tree_set_attributes(int fd, const struct tar_entry *entry, struct err *err) MUST_CHECK;
 int tree_finish(struct tree *tree, struct err *err) MUST_CHECK;

@@ -11,6 +11,7 @@
 #include "necoops/base/err.h"
 #include "necoops/base/strv.h"
 #include "snapshot/queue.h"
+#include "snapshot/tar.h"
 
 struct unpack_limits {
     uint64_t apparent_bytes; /* of all files together, holes included; 0: no limit */
@@ -28,10 +29,31 @@ struct unpack_stats {
 #define UNPACK_NAMES 1000
 void unpack_stats_clear(struct unpack_stats *stats);
 
-/* Unpacks all of `in` below `dir_fd`; owners are kept when we are root. Modification times and
- * modes of folders are set at the end. -1: what was unpacked stays for the caller to remove. */
-int unpack(struct reader *in, int dir_fd, const struct unpack_limits *limits,
-           struct unpack_stats *stats, struct err *err) MUST_CHECK;
+/* Within the content of one file: where a killed run can go on. */
+struct unpack_place {
+    struct mark mark; /* where in the object its content goes on */
+    struct tar_entry entry;
+    size_t extent;      /* of the entry's, */
+    uint64_t extent_at; /* and where within it */
+    uint64_t left;      /* stored content that is still to come, */
+    size_t pad;         /* and what fills its last block up */
+};
+
+struct journal;
+struct unpack_job {
+    int tree_fd;
+    struct unpack_limits limits;
+    struct unpack_stats *stats; /* counted on from what they are */
+    struct journal *journal;    /* gets what is needed to go on; or NULL */
+    /* Of a killed run, or NULL: where it was, and folders whose attributes are still to be set. */
+    const struct unpack_place *from;
+    const struct tar_entry *dirs;
+    size_t dir_count;
+};
+
+/* Unpacks all of `in` below the job's folder; owners are kept when we are root. Modification times
+ * and modes of folders are set at the end. -1: what was unpacked stays for the caller to remove. */
+int unpack(struct reader *in, const struct unpack_job *job, struct err *err) MUST_CHECK;
 
 /* Writes `len` bytes at `offset` of a new file, leaving out whole blocks of zeros; `*written` grows
  * by what went to the disk. */

@@ -1,5 +1,6 @@
 #include <string.h>
 #include <sys/mman.h>
+#include "necoops/base/digest.h"
 #include "snapshot/window.h"
 
 struct window {
@@ -10,15 +11,17 @@ struct window {
     size_t part_size;
     size_t next; /* the part that the queue gets next */
     size_t parts;
+    struct mark at; /* of the part that the queue gets next */
     /* a part's buffer is its number modulo `buffers`: they begin and are given back in order */
     size_t *lens;
+    uint32_t *crcs;
     bool *whole;
     pthread_mutex_t lock;
     size_t released; /* locked: parts before this one have left their buffers */
 };
 
 struct window *window_new(struct flow *flow, struct queue *queue, size_t buffers, size_t part_size,
-                          size_t first, size_t parts)
+                          size_t parts, struct mark from)
 {
     size_t size = buffers * part_size;
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -30,10 +33,10 @@ struct window *window_new(struct flow *flow, struct queue *queue, size_t buffers
                               .memory = memory,
                               .buffers = buffers,
                               .part_size = part_size,
-                              .next = first,
                               .parts = parts,
-                              .released = first};
+                              .at = from};
     window->lens = xcalloc(buffers, sizeof(*window->lens));
+    window->crcs = xcalloc(buffers, sizeof(*window->crcs));
     window->whole = xcalloc(buffers, sizeof(*window->whole));
     pthread_mutex_init(&window->lock, NULL);
     return window;
@@ -46,6 +49,7 @@ void window_free(struct window *window)
     munmap(window->memory, window->buffers * window->part_size);
     pthread_mutex_destroy(&window->lock);
     free(window->lens);
+    free(window->crcs);
     free(window->whole);
     free(window);
 }
@@ -88,23 +92,32 @@ static int take(void *arg, size_t index, size_t offset, const void *data, size_t
     return 0;
 }
 
-static int complete(void *arg, size_t index, struct err *err)
+static struct span next_span(struct window *window)
+{
+    size_t slot = window->next % window->buffers;
+    struct span span = {.data = buffer(window, window->next),
+                        .len = window->lens[slot],
+                        .release = release,
+                        .arg = window,
+                        .cookie = window->next,
+                        .mark = window->at};
+    window->whole[slot] = false;
+    window->at.crc = crc32c_combine(window->at.crc, window->crcs[slot], span.len);
+    window->at.offset += span.len;
+    window->next++;
+    return span;
+}
+
+static int complete(void *arg, size_t index, uint32_t crc, struct err *err)
 {
     struct window *window = arg;
     (void)err;
     window->whole[index % window->buffers] = true;
-    while (window->next < window->parts && window->next < index + window->buffers &&
-           window->whole[window->next % window->buffers]) {
-        size_t slot = window->next % window->buffers;
-        window->whole[slot] = false;
+    window->crcs[index % window->buffers] = crc;
+    while (window->next < window->parts && window->whole[window->next % window->buffers]) {
         /* The queue holds as many as there are buffers: this never blocks. When it was aborted,
          * the failure behind that ends the fetch. */
-        (void)queue_put(window->queue, (struct span){.data = buffer(window, window->next),
-                                                     .len = window->lens[slot],
-                                                     .release = release,
-                                                     .arg = window,
-                                                     .cookie = window->next});
-        window->next++;
+        (void)queue_put(window->queue, next_span(window));
     }
     if (window->next == window->parts)
         queue_end(window->queue);

@@ -9,10 +9,10 @@
 struct window; /* opaque */
 
 /* `buffers` of `part_size` bytes; parts go to `queue` (which holds as many) and it is ended after
- * the last of `parts`. `first` is the first part that will come. NULL when there is no memory for
- * it. */
+ * the last of `parts`. The first one begins at `from` in the object. NULL when there is no memory.
+ */
 struct window *window_new(struct flow *flow, struct queue *queue, size_t buffers, size_t part_size,
-                          size_t first, size_t parts);
+                          size_t parts, struct mark from);
 /* Not before the queue's reader was closed. */
 void window_free(struct window *window);
 struct fetch_sink window_sink(struct window *window);

@@ -608,7 +608,7 @@ def test_faults_and_seeds_that_are_wrong(tmp_path):
     check("timing: unknown name 'bot'; did you mean 'boot'?", "--timing", "bot=1s")
     check("git mirror 'x': it is not URL=DIR", "--git-mirror", "x")
     check("unknown option '--prot'; did you mean '--port'?", "--prot")
-    check("unexpected operand 'x'", "x")
+    check("unexpected argument 'x'", "x")
     (tmp_path / "seed.yaml").write_text("instancse: []\n")
     check("unknown key 'instancse'; did you mean 'instances'?", "--seed", "seed.yaml")
     (tmp_path / "seed.yaml").write_text("instances: [{name: A}]\n")

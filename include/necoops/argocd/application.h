@@ -73,6 +73,7 @@ struct argocd_app {
     char *state_by;     /* who started it */
     char *phase, *state_message;
     bool finished;      /* finishedAt is set */
+    int64_t retries;    /* tries after the first */
     struct strv synced; /* syncResult.revisions, or the one revision */
 
     char *sync_status;
@@ -113,6 +114,9 @@ struct argocd_wanted {
     bool was_live;        /* ask for an operation's result too, though there is no token */
     bool root_apart;      /* Applications out of sync below it do not count */
     bool with_leftovers;  /* what is no longer in Git does not count */
+    /* API groups that definitions of this commit bring, so that a kind of theirs may only be late;
+     * NULL: not known */
+    const struct strv *coming;
     /* reconciledAt when something was asked for, or NULL: a state that still has it may be stale,
      * unless a refresh of ours was seen to come and go (the time has a resolution of a second) */
     const char *reconciled_before;

@@ -47,6 +47,11 @@ int gce_instance_set_metadata(struct gce *gce, const char *zone, const char *nam
                               const cJSON *metadata, const char *request_id, cJSON **operation,
                               struct err *err) MUST_CHECK;
 
+/* Which of the permissions we have on the instance, as an array of their names. */
+int gce_instance_permissions(struct gce *gce, const char *zone, const char *name_or_id,
+                             const char *const *permissions, size_t count, cJSON **out,
+                             struct err *err) MUST_CHECK;
+
 /* Disks of a zone that the filter accepts, as a JSON array; deletion answers with its operation. */
 int gce_disks_list(struct gce *gce, const char *zone, const char *filter, cJSON **out,
                    struct err *err) MUST_CHECK;
@@ -59,7 +64,11 @@ int gce_disk_delete(struct gce *gce, const char *zone, const char *name, const c
  * request ERR_INVALID, else ERR_FAILED. Tolerates early return, 503 and lost connections. */
 int gce_operation_wait(struct gce *gce, const cJSON *operation, const char *what, struct err *err)
     MUST_CHECK;
-/* Operations of a zone on this target that have not ended, as a JSON array, oldest first. */
+/* Operations of a zone on this target, ended ones too as long as the service keeps them, as a JSON
+ * array, oldest first. */
+int gce_operations_list(struct gce *gce, const char *zone, const char *target_name, cJSON **out,
+                        struct err *err) MUST_CHECK;
+/* Those of them that have not ended. */
 int gce_operations_running(struct gce *gce, const char *zone, const char *target_name, cJSON **out,
                            struct err *err) MUST_CHECK;
 /* True when the error is a stock-out, which another zone or machine type may cure. */

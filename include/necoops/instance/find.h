@@ -2,6 +2,7 @@
 #ifndef NECOOPS_INSTANCE_FIND_H
 #define NECOOPS_INSTANCE_FIND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "necoops/base/json.h"
 #include "necoops/gce/gce.h"
@@ -28,6 +29,8 @@ void instance_list_clear(struct instance_list *list);
 const char *instance_id(const cJSON *instance);
 const char *instance_zone(const cJSON *instance);
 const char *instance_status(const cJSON *instance); /* RUNNING, TERMINATED, … */
+/* It is being started, stopped or deleted: another operation would be refused now. */
+bool instance_is_changing(const cJSON *instance);
 /* The soft end (label, epoch seconds) and the hard end (scheduling) as wall_ms; -1: none. */
 int64_t instance_soft_end(const cJSON *instance);
 int64_t instance_hard_end(const cJSON *instance);

@@ -25,6 +25,9 @@ struct phase_report {
 const char *phase_name(enum phase phase);
 /* ERR_PROTOCOL when it is none. */
 int phase_parse(const char *json, struct phase_report *out, struct err *err) MUST_CHECK;
+/* The next report among the whole lines of a console from *from on; moves *from behind its line.
+ * False when there is none, *from is behind the last whole line then. */
+bool phase_next(const struct buf *console, size_t *from, struct phase_report *out);
 /* The newest report among the lines of a console, starting at *from; moves *from behind the last
  * whole line. False when there is none. */
 bool phase_from_console(const struct buf *console, size_t *from, struct phase_report *out);

@@ -37,4 +37,10 @@ void kube_lock_tick(struct kube_lock *lock);
  * ended. */
 void kube_lock_release(struct kube_lock *lock);
 
+/* Who has it and who waits, without asking for it; `*out` NULL when nobody ever did. Else
+ * {"holder": {"name","commit"?,"branch"?}?, "since"?, "renewed"?, "queue": [{"name",…}]}. Whether
+ * the holder still lives shows only in a later look: `renewed` moves then. */
+int kube_lock_look(struct kube *kube, const char *space, const char *name, cJSON **out,
+                   struct err *err) MUST_CHECK;
+
 #endif

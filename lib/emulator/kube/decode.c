@@ -1,5 +1,6 @@
 /* An API server decodes an object into a Go struct first: a field of the wrong type ends there,
- * with 400 and the decoder's words. The table knows fields by name: those that mean the same wherever they stand.
+ * with 400 and the decoder's words. The table knows fields by name: those that mean the same
+ * wherever they stand.
  */
 #include <string.h>
 #include "necoops/base/text.h"
@@ -65,8 +66,6 @@ static const struct field {
     {"finalizers", STRINGS},
     {"ownerReferences", OBJECTS},
     {"managedFields", OBJECTS},
-    {"names", OBJECT},
-    {"versions", OBJECTS},
     {"involvedObject", OBJECT},
     {"stringData", STRING_MAP},
     {"holderIdentity", STRING},
@@ -198,7 +197,10 @@ static int check_member(const struct decode *decode, const cJSON *item, const ch
         return -1;
     if (strcmp(item->string, "value") == 0 && text_ends(path, ".env") && !cJSON_IsString(item))
         return refuse(decode, item, where, "string");
-    if (depth == 0 && strcmp(item->string, "data") == 0 && (!cJSON_IsObject(item)))
+    if (strcmp(item->string, "resources") == 0 && text_ends(path, "ontainers") &&
+        !cJSON_IsObject(item))
+        return refuse(decode, item, where, "v1.ResourceRequirements");
+    if (depth == 0 && strcmp(item->string, "data") == 0 && !cJSON_IsObject(item))
         return refuse(decode, item, where, "map[string]string");
     if (depth == 0 && strcmp(item->string, "data") == 0)
         return check_each(decode, item, where, true);
@@ -218,16 +220,39 @@ static int walk(const struct decode *decode, const cJSON *value, const char *pat
     return 0;
 }
 
+/* Kinds whose fields share names with others' and not their types. */
+static bool is_of_its_own(const struct type *type)
+{
+    return strcmp(type->resource.kind, "PodSecurityPolicy") == 0 ||
+           strcmp(type->resource.kind, "CustomResourceDefinition") == 0;
+}
+
+static int check_definition(const struct decode *decode, const cJSON *object)
+{
+    const cJSON *names = json_at(object, "spec.names");
+    const cJSON *versions = json_at(object, "spec.versions");
+
+    if (names != NULL && check_shape(decode, names, OBJECT, "spec.names") < 0)
+        return -1;
+    return versions != NULL ? check_shape(decode, versions, OBJECTS, "spec.versions") : 0;
+}
+
 /* Of a custom resource only the metadata is a Go struct. */
 int decode_check(const struct type *type, const cJSON *object, struct err *err)
 {
     struct decode decode = {.type = type, .err = err};
     const cJSON *meta = json_get(object, "metadata");
+    const cJSON *spec = json_get(object, "spec");
 
     if (!cJSON_IsObject(object) || !cJSON_IsObject(meta))
         return kube_fail(err, 400, "BadRequest", "%s: metadata is not an object",
                          type->resource.kind);
     if ((type->flags & TYPE_CUSTOM) != 0)
         return walk(&decode, meta, "metadata", 1);
-    return walk(&decode, object, "", 0);
+    if (!is_of_its_own(type))
+        return walk(&decode, object, "", 0);
+    if (walk(&decode, meta, "metadata", 1) < 0 ||
+        (spec != NULL && check_shape(&decode, spec, OBJECT, "spec") < 0))
+        return -1;
+    return check_definition(&decode, object);
 }

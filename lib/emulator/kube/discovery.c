@@ -167,10 +167,12 @@ static void groups_read(struct groups *groups, const struct type **types, size_t
     *groups = (struct groups){.names = STRV_INIT};
     for (size_t i = 0; i < len; i++) {
         struct strv *versions;
+        size_t index;
 
         if (!types[i]->established)
             continue;
-        versions = &groups->versions[group_index(groups, types[i]->resource.group)];
+        index = group_index(groups, types[i]->resource.group);
+        versions = &groups->versions[index];
         if (!strv_has(versions, types[i]->resource.version))
             strv_add(versions, types[i]->resource.version);
     }

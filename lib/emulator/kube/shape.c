@@ -29,6 +29,7 @@ static const struct builtin_list {
     {"Service", "spec", "ports", LIST_MAP, {"port", "protocol"}, "port"},
     {NULL, NULL, "volumeMounts", LIST_MAP, {"mountPath"}, "mountPath"},
     {NULL, NULL, "volumeDevices", LIST_MAP, {"devicePath"}, "devicePath"},
+    {"PodSecurityPolicy", NULL, "volumes", LIST_ATOMIC, {NULL}, NULL},
     {NULL, NULL, "volumes", LIST_MAP, {"name"}, "name"},
     {"ServiceAccount", "", "imagePullSecrets", LIST_ATOMIC, {NULL}, NULL},
     {NULL, NULL, "imagePullSecrets", LIST_MAP, {"name"}, "name"},

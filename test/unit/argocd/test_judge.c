@@ -36,6 +36,10 @@ struct given {
 
 #define OURS .token = "T", .token_seen = true
 
+static char *group_items[] = {(char[]){"example.com"}, NULL};
+static const struct strv no_groups = STRV_INIT;
+static const struct strv some_groups = {.items = group_items, .len = 1};
+
 static const struct given cases[] = {
     {"all is as wanted", STATUS(GOOD), {OURS}, ARGOCD_DONE, NULL},
     {"operation null is none",
@@ -178,6 +182,45 @@ static const struct given cases[] = {
      {OURS},
      ARGOCD_FAILED,
      "ComparisonError: a.yaml is broken"},
+    {"its operation could not render it",
+     STATUS("'operationState':{'operation':{'info':[{'name':'necoops','value':'T'}]},'phase':"
+            "'Running','finishedAt':'x','message':'ComparisonError: a.yaml is broken'}"),
+     {OURS, .reconciled_before = ""},
+     ARGOCD_FAILED,
+     "ComparisonError: a.yaml is broken"},
+    {"its operation met a repo server that starts",
+     STATUS(
+         "'operationState':{'operation':{'info':[{'name':'necoops','value':'T'}]},'phase':"
+         "'Running','finishedAt':'x','message':'ComparisonError: rpc error: code = Unavailable'}"),
+     {OURS},
+     ARGOCD_PROGRESSING,
+     "will be tried again"},
+#define UNKNOWN_KIND(retries)                                                                      \
+    STATUS("'operationState':{'operation':{'info':[{'name':'necoops','value':'T'}]},'phase':"      \
+           "'Running','finishedAt':'x','retryCount':" retries                                      \
+           ",'message':'not valid','syncResult':{'revision':'" A "','resources':[{'group':"        \
+           "'example.com','kind':'Thing','name':'t','status':'SyncFailed','message':'Make sure "   \
+           "the Thing CRD is installed on the destination cluster.'}]}}")
+    {"a kind that nothing defines",
+     UNKNOWN_KIND("0"),
+     {OURS, .coming = &no_groups},
+     ARGOCD_FAILED,
+     "Thing t is SyncFailed: Make sure"},
+    {"a kind that the commit defines",
+     UNKNOWN_KIND("4"),
+     {OURS, .coming = &some_groups},
+     ARGOCD_PROGRESSING,
+     "will be tried again"},
+    {"a kind, and nobody knows who defines it",
+     UNKNOWN_KIND("0"),
+     {OURS},
+     ARGOCD_PROGRESSING,
+     "will be tried again"},
+    {"a kind that is still unknown after a second try",
+     UNKNOWN_KIND("1"),
+     {OURS},
+     ARGOCD_FAILED,
+     "Thing t"},
     {"the repo server is away for a moment",
      STATUS(OPSTATE("Succeeded", "T", A, "") "," SYNC("Unknown", A, A) "," HEALTH(
          "Healthy") ",'conditions':[{'type':'ComparisonError','message':'rpc error: code = "

@@ -37,13 +37,19 @@ struct header {
     bool gnu;
 };
 
+static void put_text(unsigned char *field, const char *text, size_t size)
+{
+    size_t len = strlen(text);
+    memcpy(field, text, len < size ? len : size);
+}
+
 /* One header block with its checksum. */
 static void tar_header(struct buf *out, const struct header *header)
 {
     unsigned char block[512] = {0};
     unsigned sum = 0;
     char field[24];
-    memcpy(block, header->name, strnlen(header->name, 100));
+    put_text(block, header->name, 100);
     snprintf(field, sizeof(field), "%07o", header->mode ? header->mode : 0644);
     memcpy(block + 100, field, 8);
     snprintf(field, sizeof(field), "%07o", 1000);
@@ -55,10 +61,10 @@ static void tar_header(struct buf *out, const struct header *header)
     memcpy(block + 136, field, 12);
     block[156] = (unsigned char)(header->type ? header->type : '0');
     if (header->link)
-        memcpy(block + 157, header->link, strnlen(header->link, 100));
+        put_text(block + 157, header->link, 100);
     memcpy(block + 257, header->gnu ? "ustar  " : "ustar\00000", 8);
     if (header->prefix)
-        memcpy(block + 345, header->prefix, strnlen(header->prefix, 155));
+        put_text(block + 345, header->prefix, 155);
     memset(block + 148, ' ', 8);
     for (size_t i = 0; i < sizeof(block); i++)
         sum += block[i];

@@ -107,7 +107,7 @@ static void *decoder(void *arg)
     struct work *work = arg;
     struct reader in;
     reader_init(&in, work->in);
-    work->result = decode(&in, work->out, &work->err);
+    work->result = decode(&in, 0, work->out, &work->err);
     if (work->result == 0)
         queue_end(work->out);
     else

@@ -9,7 +9,8 @@ static int unpack_within(const struct folder *folder, const struct buf *archive,
     struct queue *queue = queue_of(archive->data, archive->len, 100000);
     struct reader in;
     reader_init(&in, queue);
-    int result = unpack(&in, folder->fd, limits, stats, err);
+    struct unpack_job job = {.tree_fd = folder->fd, .limits = *limits, .stats = stats};
+    int result = unpack(&in, &job, err);
     reader_close(&in);
     queue_free(queue);
     return result;

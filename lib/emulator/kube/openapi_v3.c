@@ -1,5 +1,5 @@
-/* OpenAPI, as much of it as clients need: kubectl looks there for what it may ask the server to
- * validate, and explains custom resources from it. Built-in kinds have no field of theirs
+/* OpenAPI version 3, as much of it as clients need: kubectl looks there for what it may ask the
+ * server to validate, and explains custom resources from it. Built-in kinds have no field of theirs
  * described, so that clients fall back on what they know themselves. */
 #include <stdlib.h>
 #include <string.h>
@@ -7,23 +7,7 @@
 #include "necoops/base/text.h"
 #include "emulator/kube/api.h"
 
-#define PROTOBUF "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 #define V3_SINCE 24
-
-/* A document of gnostic's openapi.v2: field 1 is `swagger`, field 2 is `info` (title, version). */
-static void protobuf(struct call *call)
-{
-    static const char document[] = "\x0a\x03"
-                                   "2.0"
-                                   "\x12\x14\x0a\x0a"
-                                   "Kubernetes"
-                                   "\x12\x06"
-                                   "v1.0.0";
-
-    call->answer->status = 200;
-    answer_header(call->answer, "Content-Type: %s", PROTOBUF);
-    buf_add(&call->answer->body, document, sizeof(document) - 1);
-}
 
 static cJSON *info(const struct call *call)
 {
@@ -33,25 +17,6 @@ static cJSON *info(const struct call *call)
     json_set_str(value, "version", call->api->version);
     return value;
 }
-
-void openapi_v2(struct call *call)
-{
-    const char *accept = request_header(call->request, "Accept");
-    cJSON *document;
-
-    if (accept != NULL && strstr(accept, "spec.v2@v1.0+protobuf") != NULL) {
-        protobuf(call);
-        return;
-    }
-    document = json_object();
-    json_set_str(document, "swagger", "2.0");
-    json_set(document, "info", info(call));
-    json_set_object(document, "paths");
-    json_set_object(document, "definitions");
-    answer_json(call->answer, 200, document);
-}
-
-/* ---- version 3: one document a group and version ---- */
 
 static cJSON *kind_mark(const struct resource *resource)
 {

@@ -1,0 +1,38 @@
+/* What the files of this module share. */
+#ifndef STATUS_INTERNAL_H
+#define STATUS_INTERNAL_H
+
+#include "necoops/instance/cloud.h"
+#include "necoops/instance/find.h"
+#include "necoops/deploy/reach.h"
+#include "necoops/status/status.h"
+
+struct status {
+    const struct run *run;
+    const struct conf *conf;
+    struct cloud cloud;
+    const char *name;
+    struct strv zones;
+    /* of the instance with this id */
+    char *id;
+    int64_t console_next;
+    bool console_lost;  /* its beginning was gone when we first looked, or a part since */
+    struct buf console; /* what is not parsed yet: less than a line */
+    cJSON *phases;
+    struct reached reached; /* kube NULL: not reached */
+};
+
+/* "what: text" into value.problems; clears the error. */
+void status_problem(cJSON *value, struct err *err);
+
+/* ---- phases.c ---- */
+/* Adds `phase` and `phases` to the value. */
+void status_phases(struct status *status, const cJSON *instance, cJSON *value);
+
+/* ---- timeline.c: what happened to instances of the name in the last 24 hours ---- */
+void status_timeline(struct status *status, cJSON *value);
+
+/* ---- cluster.c: `cluster`, `argocd`, `apps`, `lease` ---- */
+void status_cluster(struct status *status, cJSON *value);
+
+#endif

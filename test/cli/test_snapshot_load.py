@@ -1,0 +1,614 @@
+"""necoops-snapshot-load: what arrives, what is refused, and that nothing else changes."""
+import io
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import tarfile
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from conftest import BIN, wait_for
+
+PART = 262144
+LOAD = "necoops-snapshot-load"
+
+
+# ---- what is served, and what is there afterwards ----
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder of VM images: holes, noise, text, and small files beside them."""
+    top = tmp_path / "images"
+    (top / "volumes" / "node1").mkdir(parents=True)
+    (top / "snapshots").mkdir()
+    noise = random.Random(7)
+    with open(top / "volumes" / "node1" / "root.img", "wb") as image:
+        for at in (0, 3, 4, 9, 20):
+            image.seek(at * 100_000)
+            image.write(noise.randbytes(100_000))
+        image.truncate(5_000_000)
+    (top / "volumes" / "node1" / "zeros.img").write_bytes(bytes(1_000_000))
+    (top / "volumes" / "node1" / "text").write_text("some lines\n" * 5000)
+    (top / "snapshots" / "init.json").write_text("{}\n")
+    os.symlink("volumes/node1/text", top / "link")
+    os.link(top / "snapshots" / "init.json", top / "hard")
+    os.chmod(top / "snapshots", 0o700)
+    return top
+
+
+def pack(images, name, into, *options):
+    """An archive of it, made by the tools people have."""
+    tar = subprocess.run(["tar", "-C", images, "--sparse", *options, "-cf", "-", "."],
+                         stdout=subprocess.PIPE, check=True).stdout
+    packers = {"zst": ["zstd", "-q", "-c"], "gz": ["gzip", "-c"], "xz": ["xz", "-c"]}
+    packer = packers.get(name.rsplit(".", 1)[-1])
+    data = subprocess.run(packer, input=tar, stdout=subprocess.PIPE, check=True).stdout \
+        if packer else tar
+    (into / name).write_bytes(data)
+    return into / name
+
+
+def listing(top):
+    """Everything below a folder: kind, mode, size, content or target."""
+    found = {}
+    for path in sorted(pathlib.Path(top).rglob("*")):
+        info = path.lstat()
+        kind = stat.S_IFMT(info.st_mode)
+        content = os.readlink(path) if path.is_symlink() else \
+            path.read_bytes() if path.is_file() else b""
+        found[str(path.relative_to(top))] = (kind, info.st_mode & 0o7777, int(info.st_mtime),
+                                             content)
+    return found
+
+
+def seed(folder, *files):
+    """A bucket with these files."""
+    objects = {}
+    for file in files:
+        objects[file.name] = {"file": str(file)}
+    return {"buckets": {"snapshots": {"objects": objects}}}
+
+
+def load(emulator, name, *options, **kwargs):
+    """Loads the files of one object into ./dest."""
+    return emulator.run(LOAD, "--loader", "none", "--to", "dest", "--set",
+                        f"snapshot.partSize={PART}", *options, f"gs://snapshots/{name}", **kwargs)
+
+
+def media(emulator):
+    """The requests for content."""
+    return [e for e in emulator.calls("GET") if "media" in json.dumps(e["query"])]
+
+
+def leftovers(folder):
+    """What a load leaves beside the destination while it runs."""
+    return [p.name for p in folder.iterdir() if p.name.startswith(".dest") and p.is_dir()]
+
+
+# ---- it arrives ----
+
+@pytest.mark.parametrize("name", ["s.tar", "s.tar.zst", "s.tar.gz", "s.tar.xz", "s.tgz"])
+@pytest.mark.parametrize("form", ["gnu", "posix", "dense"])
+def test_archive(folder, images, start_emulator, name, form):
+    options = {"gnu": ["--format=gnu"], "posix": ["--format=posix"],
+               "dense": ["--format=posix", "--hole-detection=raw"]}[form]
+    file = pack(images, name.replace(".tgz", ".tar.gz"), folder, *options)
+    if name == "s.tgz":
+        file = file.rename(folder / name)
+    emulator = start_emulator(seed=seed(folder, file))
+    result = load(emulator, name, "-o", "json")
+    assert result.status == 0, result
+    assert listing(folder / "dest") == listing(images)
+    root = folder / "dest/volumes/node1/root.img"
+    assert root.stat().st_blocks * 512 <= 700_000
+    assert (folder / "dest/volumes/node1/zeros.img").stat().st_blocks == 0
+    assert (folder / "dest/hard").stat().st_nlink == 2
+    assert leftovers(folder) == []
+    assert result.json["downloaded"] is True
+    assert result.json["files"] == 4 or form != "posix"
+    assert [p["name"] for p in result.json["phases"]] == ["look", "download", "exchange"]
+    for entry in media(emulator):
+        assert entry["status"] == 206
+        assert entry["query"]["generation"] == result.json["generation"]
+
+
+def test_file_in_parts(folder, start_emulator):
+    data = random.Random(1).randbytes(1_000_000) + bytes(500_000) + b"end"
+    (folder / "disk.img").write_bytes(data)
+    emulator = start_emulator(seed=seed(folder, folder / "disk.img"))
+    result = load(emulator, "disk.img", "--connections", "3")
+    assert result.status == 0, result
+    assert (folder / "dest/disk.img").read_bytes() == data
+    assert (folder / "dest/disk.img").stat().st_blocks * 512 < 1_100_000
+    assert len(media(emulator)) == -(-len(data) // PART)
+    assert "downloaded 1.4 MiB" in result.out
+
+
+def test_what_is_there_is_replaced_at_once(folder, images, start_emulator):
+    (folder / "dest").mkdir()
+    (folder / "dest" / "old").write_text("old")
+    emulator = start_emulator(seed=seed(folder, pack(images, "s.tar.zst", folder)))
+    assert load(emulator, "s.tar.zst").status == 0
+    assert listing(folder / "dest") == listing(images)
+
+
+def test_same_generation_is_not_downloaded_again(folder, images, start_emulator):
+    file = pack(images, "s.tar.zst", folder)
+    emulator = start_emulator(seed=seed(folder, file))
+    assert load(emulator, "s.tar.zst").status == 0
+    first = len(media(emulator))
+    result = load(emulator, "s.tar.zst", "-o", "json")
+    assert result.status == 0 and result.json["downloaded"] is False, result
+    assert len(media(emulator)) == first
+    (folder / "dest/volumes/node1/text").unlink()
+    result = load(emulator, "s.tar.zst", "-o", "json")  # no longer whole
+    assert result.status == 0 and result.json["downloaded"] is True, result
+    assert listing(folder / "dest") == listing(images)
+
+
+def test_dry_run(folder, images, start_emulator):
+    emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)))
+    result = load(emulator, "s.tar", "--dry-run")
+    assert result.status == 0 and "would download 'gs://snapshots/s.tar'" in result.out, result
+    assert not (folder / "dest").exists()
+    assert media(emulator) == []
+
+
+# ---- it is refused, and nothing changes ----
+
+def entry(name, **fields):
+    """One member of a tar archive."""
+    info = tarfile.TarInfo(name)
+    content = fields.pop("content", b"")
+    for key, value in fields.items():
+        setattr(info, key, value)
+    info.size = len(content)
+    return info, content
+
+
+HOSTILE = {
+    "absolute": ([entry("/etc/necoops-was-here")], "path is absolute"),
+    "dotdot": ([entry("a/../../x")], "path leaves the destination with '..'"),
+    "through a link": ([entry("d", type=tarfile.DIRTYPE, mode=0o755),
+                        entry("l", type=tarfile.SYMTYPE, linkname="d"), entry("l/x")],
+                       "path leads through 'l', which is no folder"),
+    "link out": ([entry("l", type=tarfile.SYMTYPE, linkname="../.."), entry("l/x")],
+                 "link leads out of the destination"),
+    "absolute link": ([entry("l", type=tarfile.SYMTYPE, linkname="/tmp")],
+                      "link leads to an absolute path"),
+    "hard link out": ([entry("h", type=tarfile.LNKTYPE, linkname="../../etc/passwd")],
+                      "path leaves the destination with '..'"),
+    "hard link to nothing": ([entry("h", type=tarfile.LNKTYPE, linkname="x")],
+                             "hard link to 'x', which is no file that came before"),
+    "character device": ([entry("n", type=tarfile.CHRTYPE)], "devices are not taken"),
+    "block device": ([entry("n", type=tarfile.BLKTYPE)], "devices are not taken"),
+    "fifo": ([entry("n", type=tarfile.FIFOTYPE)], "FIFOs are not taken"),
+    "setuid": ([entry("su", mode=0o4755)], "setuid and setgid bits are not taken"),
+    "setgid": ([entry("su", mode=0o2755)], "setuid and setgid bits are not taken"),
+    "control character": ([entry("a\x1b[31mb")], "name has a control character in it"),
+    "twice": ([entry("x", content=b"1"), entry("x", content=b"2")],
+              "it replaces an entry that came before"),
+    "folder for a file": ([entry("x", content=b"1"),
+                           entry("x", type=tarfile.DIRTYPE, mode=0o755)], "which is no folder"),
+}
+
+
+def build(path, members):
+    """A tar archive of these members."""
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        for info, content in members:
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture
+def old(folder):
+    """A destination that must stay as it is."""
+    (folder / "dest").mkdir()
+    (folder / "dest" / "old").write_text("old")
+    before = folder / "dest", (folder / "dest").stat().st_ino, listing(folder / "dest")
+
+    def unchanged():
+        assert (folder / "dest").stat().st_ino == before[1]
+        assert listing(folder / "dest") == before[2]
+        assert leftovers(folder) == []
+    return unchanged
+
+
+def test_hostile_archives(folder, old, start_emulator):
+    files = [build(folder / f"{i}.tar", [entry("good", content=b"x" * 9999), *members])
+             for i, (members, _) in enumerate(HOSTILE.values())]
+    emulator = start_emulator(seed=seed(folder, *files))
+    for file, (what, (_, message)) in zip(files, HOSTILE.items()):
+        result = load(emulator, file.name)
+        assert result.status == 1 and message in result.err, (what, result)
+        assert result.err.count("\x1b") == 0
+        old()
+    assert not pathlib.Path("/etc/necoops-was-here").exists()
+
+
+def test_archives_that_are_not_whole(folder, images, old, start_emulator):
+    whole = {name: pack(images, name, folder).read_bytes()
+             for name in ("s.tar", "s.tar.zst", "s.tar.gz", "s.tar.xz")}
+    cases, files = [], []
+    for name, data in whole.items():
+        cases += [(f"cut-{name}", data[:len(data) // 2], "truncated"),
+                  (f"garbage-{name}", data + b"garbage!", "garbage")]
+    cases += [("empty.tar.zst", b"", "is empty"), ("text.tar", b"hello, world\n" * 100, "no tar"),
+              ("tiny.tar", b"x", "truncated")]
+    for name, data, _ in cases:
+        (folder / name).write_bytes(data)
+        files.append(folder / name)
+    emulator = start_emulator(seed=seed(folder, *files))
+    for name, _, message in cases:
+        result = load(emulator, name)
+        assert result.status == 1 and message in result.err, (name, result)
+        old()
+
+
+def test_a_bomb_does_not_fit(folder, old, start_emulator):
+    free = shutil.disk_usage(folder).free
+    member = tarfile.TarInfo("bomb")
+    member.size = free + (1 << 30)
+    head = member.tobuf(tarfile.GNU_FORMAT)
+    (folder / "lies.tar").write_bytes(head + b"x" * 100_000)
+    emulator = start_emulator(seed=seed(folder, folder / "lies.tar"))
+    result = load(emulator, "lies.tar")
+    assert result.status == 1 and "truncated" in result.err, result
+    old()
+
+
+def test_wrong_use(folder, images, start_emulator):
+    emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)))
+    cases = [
+        (["--to", "dest", "gs://snapshots/none.tar"], 1, "none.tar"),
+        (["--to", "dest", "gs://nobody/x.tar"], 1, "nobody"),
+        (["--to", "dest", "http://snapshots/x.tar"], 2, "gs://BUCKET/OBJECT"),
+        (["--to", "dest"], 2, "snapshot.source"),
+        (["gs://snapshots/s.tar"], 2, "snapshot.to"),
+        (["--to", "/", "gs://snapshots/s.tar"], 2, "a folder of its own must be named"),
+        (["--to", "/proc", "gs://snapshots/s.tar"], 2, "is a mount point"),
+        (["--to", "s.tar", "gs://snapshots/s.tar"], 2, "is no folder"),
+        (["--loader", "magic", "gs://snapshots/s.tar"], 2, "magic"),
+        (["--connections", "0", "gs://snapshots/s.tar"], 2, "connections"),
+    ]
+    for argv, status, message in cases:
+        result = emulator.run(LOAD, *argv)
+        assert result.status == status and message in result.err, (argv, result)
+        assert len(result.err.splitlines()) <= 3, result
+        assert not (folder / "dest").exists()
+
+
+# ---- sets: a manifest, and a pointer to manifests ----
+
+def publish(emulator, name, data):
+    """Uploads an object as the service's documentation says; what the service says of it."""
+    request = urllib.request.Request(
+        f"{emulator.url}/upload/storage/v1/b/snapshots/o?uploadType=media&name="
+        + urllib.parse.quote(name, safe=""), data=data, method="POST",
+        headers={"Authorization": "Bearer " + emulator.token(),
+                 "Content-Type": "application/octet-stream"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def publish_set(emulator, folder, parts, **facts):
+    """A set below a folder of the bucket: {name: (data, path or None)}; the manifest's URL."""
+    listed = []
+    for name, (data, path) in parts.items():
+        value = publish(emulator, f"{folder}/{name}", data)
+        item = {"name": name, **{k: value[k] for k in ("generation", "size", "crc32c")}}
+        if path:
+            item["path"] = path
+        listed.append(item)
+    manifest = {"kind": "necoops.snapshot", "formatVersion": 1, "objects": listed, **facts}
+    publish(emulator, f"{folder}/manifest.json", json.dumps(manifest).encode())
+    return f"{folder}/manifest.json"
+
+
+@pytest.fixture
+def bucket(start_emulator):
+    """An emulator with an empty bucket."""
+    return start_emulator(seed={"buckets": {"snapshots": {}}})
+
+
+def test_set_of_several_objects(folder, images, bucket):
+    archive = pack(images, "s.tar.zst", folder).read_bytes()
+    disk = random.Random(2).randbytes(600_000)
+    name = publish_set(bucket, "sets/1", {"s.tar.zst": (archive, None),
+                                          "disk": (disk, "volumes/node2/disk.img")},
+                       tags=["init"], unpackedBytes="7000000", entries=20)
+    result = load(bucket, name, "-o", "json")
+    assert result.status == 0, result
+    assert (folder / "dest/volumes/node2/disk.img").read_bytes() == disk
+    shutil.rmtree(folder / "dest/volumes/node2")
+    found, wanted = listing(folder / "dest"), listing(images)
+    assert {k: v[3] for k, v in found.items()} == {k: v[3] for k, v in wanted.items()}
+    assert result.json["url"] == f"gs://snapshots/{name}"
+    assert result.json["bytes"] == len(archive) + len(disk)
+
+
+def test_pointer(folder, images, bucket):
+    old = publish_set(bucket, "sets/1", {"s.tar": (pack(images, "s.tar", folder).read_bytes(), None)})
+    (images / "new").write_text("new")
+    new = publish_set(bucket, "sets/2", {"s.tar": (pack(images, "s.tar", folder).read_bytes(), None)})
+    pointer = {"kind": "necoops.current", "formatVersion": 1,
+               "sets": [{"manifest": new}, {"manifest": old}]}
+    publish(bucket, "current.json", json.dumps(pointer).encode())
+    result = load(bucket, "current.json", "-o", "json")
+    assert result.status == 0 and result.json["url"].endswith("sets/2/manifest.json"), result
+    assert (folder / "dest/new").exists()
+    assert load(bucket, "current.json", "-o", "json").json["downloaded"] is False
+    # Half of the new set is gone: the one before it is taken, and that is said.
+    bucket.api("DELETE", "/storage/v1/b/snapshots/o/sets%2F2%2Fs.tar")
+    result = load(bucket, "current.json", "-o", "json")
+    assert result.status == 0 and result.json["url"].endswith("sets/1/manifest.json"), result
+    assert "sets/2/manifest.json' is not whole" in result.err
+    assert "taking the one before it" in result.err
+    assert not (folder / "dest/new").exists()
+    bucket.api("DELETE", "/storage/v1/b/snapshots/o/sets%2F1%2Fs.tar")
+    result = load(bucket, "current.json")
+    assert result.status == 1 and "names no set that can be loaded" in result.err, result
+    assert (folder / "dest/link").is_symlink()
+
+
+FACTS = {
+    "expired": ({"certificatesExpire": "2020-01-01T00:00:00Z"},
+                "the certificates inside expired at 2020-01-01T00:00:00Z"),
+    "larger": ({"unpackedBytes": "1000000"}, "more than the 1000000 bytes"),
+    "more entries": ({"entries": 3}, "more than the 3 entries"),
+    "more on disk": ({"diskBytes": "400000"}, "more than the 400000 bytes of disk space"),
+    "no room": ({"diskBytes": str(1 << 50)}, "no room for the snapshot"),
+    "version": ({"formatVersion": 2}, "formatVersion that this necoops does not know"),
+    "kind": ({"kind": "other"}, "is no snapshot manifest"),
+    "no objects": ({"objects": []}, "'objects' must be a list"),
+    "path": ({"objects": [{"name": "s.tar", "generation": "1", "size": "1", "crc32c": "AAAAAA==",
+                           "path": "../x"}]}, "path leaves the destination with '..'"),
+    "size": ({"objects": [{"name": "s.tar", "generation": "1", "size": "-1",
+                           "crc32c": "AAAAAA=="}]}, "each of 'objects' wants"),
+}
+
+
+def test_manifests_that_do_not_hold(folder, images, old, bucket):
+    archive = pack(images, "s.tar", folder).read_bytes()
+    for number, (what, (facts, message)) in enumerate(FACTS.items()):
+        name = publish_set(bucket, f"sets/{number}", {"s.tar": (archive, None)}, **facts)
+        result = load(bucket, name)
+        assert result.status == 1 and message in result.err, (what, result)
+        old()
+    for text in (b"", b"{", b"[]", b"null", b"{\"kind\": \"necoops.current\"}"):
+        publish(bucket, "broken.json", text)
+        result = load(bucket, "broken.json")
+        assert result.status == 1 and "broken.json" in result.err, (text, result)
+        old()
+
+
+def test_tag_that_the_set_does_not_have(folder, images, old, bucket):
+    archive = pack(images, "s.tar", folder).read_bytes()
+    name = publish_set(bucket, "sets/1", {"s.tar": (archive, None)}, tags=["init", "later"])
+    result = bucket.run(LOAD, "--to", "dest", "--tag", "other", f"gs://snapshots/{name}")
+    assert result.status == 1, result
+    assert "it has no snapshot 'other', only 'init', 'later'" in result.err
+    old()
+
+
+# ---- faults ----
+
+ON_EACH = {"reset": "reset", "close": "close", "truncate": "truncate=1000", "503": "status=503",
+           "429": "status=429,retry-after=1", "html": "html=502"}
+
+
+@pytest.mark.parametrize("fault", ON_EACH)
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_faults_are_survived(folder, images, start_emulator, fault, n):
+    file = pack(images, "s.tar", folder)
+    rule = f"method=GET,path=/storage/v1/*,n={n},{ON_EACH[fault]}"
+    emulator = start_emulator(seed=seed(folder, file), faults=[rule])
+    result = load(emulator, "s.tar", "--connections", "2")
+    assert result.status == 0, result
+    assert listing(folder / "dest") == listing(images)
+    assert [e for e in emulator.log() if "fault" in e]
+
+
+@pytest.mark.parametrize("name", ["s.tar", "s.tar.zst", "disk.img"])
+def test_flipped_byte(folder, images, old, start_emulator, name):
+    if name == "disk.img":
+        (folder / name).write_bytes(random.Random(1).randbytes(700_000))
+    else:
+        pack(images, name, folder)
+    rule = "method=GET,path=/storage/v1/*,query=*alt=media*,n=2,flip=5000"
+    emulator = start_emulator(seed=seed(folder, folder / name), faults=[rule])
+    result = load(emulator, name)
+    assert result.status == 1 and "corrupt" in result.err, result
+    old()
+
+
+def test_denied(folder, images, old, start_emulator):
+    rule = "method=GET,path=/storage/v1/*,query=*alt=media*,count=0,status=403"
+    emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)), faults=[rule])
+    result = load(emulator, "s.tar")
+    assert result.status == 4 and "storage.objects.get" in result.err, result
+    old()
+
+
+# ---- ends ----
+
+SLOW = "method=GET,path=/storage/v1/*,query=*alt=media*,count=0,delay=300ms"
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted(folder, images, old, start_emulator, number, status):
+    emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)), faults=[SLOW])
+    process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--connections", "1",
+                             "--set", f"snapshot.partSize={PART}", "gs://snapshots/s.tar")
+    wait_for(lambda: leftovers(folder))
+    wait_for(lambda: len(media(emulator)) >= 1)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == status, (out, err)
+    old()
+
+
+def test_two_at_once(folder, images, start_emulator):
+    emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)), faults=[SLOW])
+    first = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "gs://snapshots/s.tar")
+    wait_for(lambda: leftovers(folder))
+    result = load(emulator, "s.tar")
+    assert result.status == 5 and "another run is loading into" in result.err, result
+    out, err = first.communicate(timeout=60)
+    assert first.returncode == 0, (out, err)
+    assert listing(folder / "dest") == listing(images)
+
+
+def kill_until_done(emulator, folder, name, kills):
+    """Kills the load again and again; how often it went on where it was."""
+    resumed = 0
+    chance = random.Random(3)
+    for _ in range(kills):
+        process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--connections", "2",
+                                 "--set", f"snapshot.partSize={PART}", f"gs://snapshots/{name}")
+        try:
+            process.communicate(timeout=chance.uniform(0.1, 0.9))
+            break
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            _, err = process.communicate()
+            resumed += "going on where a killed run was" in err
+            assert not (folder / "dest").exists() or "exchange" in err
+    result = load(emulator, name)
+    assert result.status == 0, result
+    return resumed + ("going on where a killed run was" in result.err)
+
+
+@pytest.mark.parametrize("name", ["s.tar", "frames.tar.zst", "disk.img"])
+def test_killed_and_run_again(folder, images, start_emulator, name):
+    noise = random.Random(5)
+    (images / "more.img").write_bytes(noise.randbytes(4_000_000))
+    tar = pack(images, "s.tar", folder).read_bytes()
+    if name == "frames.tar.zst":
+        (folder / name).write_bytes(b"".join(
+            subprocess.run(["zstd", "-q", "-c", f"--stream-size={len(tar[i:i + PART])}"],
+                           input=tar[i:i + PART], stdout=subprocess.PIPE, check=True).stdout
+            for i in range(0, len(tar), PART)))
+    elif name == "disk.img":
+        (folder / name).write_bytes(tar)
+    emulator = start_emulator(seed=seed(folder, folder / name),
+                              faults=[SLOW.replace("300ms", "100ms")])
+    assert kill_until_done(emulator, folder, name, 12) >= 2
+    if name == "disk.img":
+        assert (folder / "dest" / name).read_bytes() == tar
+    else:
+        assert listing(folder / "dest") == listing(images)
+    assert leftovers(folder) == []
+    whole = [e["query"] for e in media(emulator)]
+    assert len(whole) < 3 * len(tar) // PART
+
+
+# ---- the load ----
+
+@pytest.fixture
+def commands(folder):
+    """Stand-ins for pmctl and ckecli, which write down how they were called."""
+    tools = folder / "tools"
+    tools.mkdir()
+
+    def write(name, text):
+        (tools / name).write_text(f"#!/bin/sh\necho \"{name} $*\" >>{folder}/called\n{text}\n")
+        (tools / name).chmod(0o755)
+    write("pmctl", "[ \"$2\" = list ] && echo '{\"node1\": \"-- init 1G\"}'; exit 0")
+    write("service", "exit 0")
+    return write
+
+
+def called(folder):
+    """The calls, in order."""
+    file = folder / "called"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def load_vms(emulator, folder, *options, tag="init"):
+    """Loads with the stand-ins."""
+    return emulator.run(LOAD, "--to", "dest", "--tag", tag,
+                        "--set", "snapshot.before=[[service, stop, cke]]",
+                        "--set", "snapshot.after=[[service, start, cke], [service, start, vault]]",
+                        *options, "gs://snapshots/s.tar",
+                        env={"PATH": f"{folder}/tools:{BIN}:{os.environ['PATH']}"})
+
+
+@pytest.fixture
+def served(folder, images, start_emulator, commands):
+    """An emulator that serves s.tar, with the stand-ins in place."""
+    return start_emulator(seed=seed(folder, pack(images, "s.tar", folder)))
+
+
+def test_commands_in_order(folder, served):
+    result = load_vms(served, folder, "-o", "json")
+    assert result.status == 0, result
+    assert called(folder) == ["service stop cke", "pmctl snapshot load init", "pmctl snapshot list",
+                              "service start cke", "service start vault"]
+    assert result.json["loaded"] is True and result.json["tag"] == "init"
+    assert "whether the cluster is ready was not asked" in result.err
+    result = load_vms(served, folder, "-o", "json")  # loaded again, not downloaded again
+    assert result.json["downloaded"] is False and result.json["loaded"] is True
+    assert len(called(folder)) == 10
+    result = load_vms(served, folder, "--if-needed", "-o", "json")
+    assert result.status == 0 and result.json["loaded"] is False, result
+    assert len(called(folder)) == 10
+
+
+def test_a_tag_that_does_not_exist(folder, served):
+    result = load_vms(served, folder, tag="other")
+    assert result.status == 1, result
+    assert "after the load: snapshot 'other' does not exist in 'node1'" in result.err
+    assert "the files are in place at" in result.err
+    result = load_vms(served, folder, "--if-needed", tag="other")  # it was not loaded
+    assert result.status == 1, result
+
+
+def test_command_that_fails(folder, served, commands, images):
+    commands("service", "[ $1 = start ] || { echo 'no such unit' >&2; exit 5; }")
+    result = load_vms(served, folder)
+    assert result.status == 1 and "no such unit" in result.err, result
+    assert not (folder / "dest").exists() and leftovers(folder) == []
+    commands("service", "[ $1 = stop ] || exit 5")
+    result = load_vms(served, folder)
+    assert result.status == 1 and "snapshot.after" in result.err, result
+    assert listing(folder / "dest") == listing(images)
+
+
+def test_no_pmctl(folder, served):
+    (folder / "tools" / "pmctl").unlink()
+    result = load_vms(served, folder)
+    assert result.status == 1 and "pmctl" in result.err, result
+
+
+def test_gate(folder, images, start_emulator, commands):
+    config = seed(folder, pack(images, "s.tar", folder))
+    config["clusters"] = {"neco": {"nodes": 3, "kubeconfig": str(folder / "kubeconfig")}}
+    emulator = start_emulator(seed=config)
+    commands("ckecli", f"cat {folder}/kubeconfig")
+    issue = ["--set", "snapshot.kubeconfig.issue=[ckecli, kubernetes, issue]",
+             "--set", "snapshot.kubeconfig.to=issued"]
+    result = load_vms(emulator, folder, *issue, "--set", "snapshot.nodes=3", "-o", "json")
+    assert result.status == 0, result
+    assert result.json["nodesReady"] == 3
+    assert (folder / "issued").read_bytes() == (folder / "kubeconfig").read_bytes()
+    assert (folder / "issued").stat().st_mode & 0o777 == 0o600
+    to_bucket = [*issue[:2], "--set", "snapshot.kubeconfig.to=gs://snapshots/neco.kubeconfig"]
+    for _ in range(2):
+        assert load_vms(emulator, folder, *to_bucket).status == 0
+    status, value = emulator.api("GET", "/storage/v1/b/snapshots/o/neco.kubeconfig")
+    assert status == 200 and int(value["size"]) == (folder / "kubeconfig").stat().st_size
+    result = load_vms(emulator, folder, *issue, "--set", "snapshot.nodes=4",
+                      "--set", "snapshot.gateTimeout=2s")
+    assert result.status == 6 and "3 of 4 nodes are Ready" in result.err, result
+    commands("ckecli", "echo 'etcd does not answer' >&2; exit 1")
+    result = load_vms(emulator, folder, *issue)
+    assert result.status == 1 and "etcd does not answer" in result.err, result
