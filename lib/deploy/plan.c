@@ -3,12 +3,14 @@
 #include <string.h>
 #include "necoops/base/text.h"
 
+<<<<<<< HEAD
 #define GROUP_LAST (INT64_MAX - 1)
-
+=======
 char *plan_key(const struct plan *plan, const char *key)
 {
     return xasprintf("clusters.%s.%s", plan->cluster, key);
 }
+>>>>>>> people
 
 void plan_note(const struct plan *plan, const char *format, ...)
 {
@@ -207,5 +209,5 @@ int64_t plan_group(const struct plan *plan, const struct argocd_app *app)
             return (int64_t)i;
         }
     }
-    return GROUP_LAST;
+    return PLAN_GROUP_LAST;
 }
