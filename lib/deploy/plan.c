@@ -3,14 +3,7 @@
 #include <string.h>
 #include "necoops/base/text.h"
 
-<<<<<<< HEAD
 #define GROUP_LAST (INT64_MAX - 1)
-=======
-char *plan_key(const struct plan *plan, const char *key)
-{
-    return xasprintf("clusters.%s.%s", plan->cluster, key);
-}
->>>>>>> people
 
 void plan_note(const struct plan *plan, const char *format, ...)
 {
