@@ -94,7 +94,7 @@ DEPS := gcc libc6-dev libcurl4-openssl-dev libyaml-dev libcjson-dev libgit2-dev 
         libarchive-dev libzstd-dev libisal-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev \
         libbz2-dev liblzma-dev liblz4-dev nettle-dev libacl1-dev \
         ca-certificates tzdata git curl openssl zstd util-linux e2fsprogs
-DEPS_TEST := libcmocka-dev python3 python3-pytest clang shellcheck mandoc valgrind
+DEPS_TEST := libcmocka-dev python3 python3-pytest python3-pytest-xdist clang shellcheck mandoc valgrind
 
 # Any kubectl will do; Debian's own is taken where there is none.
 define install_packages
@@ -125,7 +125,8 @@ demo: deps ## run a whole day on the emulator (APPS=FILE_OR_URL: with that apps 
 	@examples/rehearsal/day $(BUILD)/bin $(APPS)
 
 # ---- checks ----
-PYTEST = NECOOPS_BIN=$(abspath $(1)/bin) $(PYTHON) -m pytest -q -p no:cacheprovider test/cli
+# Most of a test is waiting, so that more run side by side than there are processors.
+PYTEST = NECOOPS_BIN=$(abspath $(1)/bin) $(PYTHON) -m pytest -q -p no:cacheprovider -n 4 test/cli
 
 .PHONY: check check-plain check-sanitized cli
 check: deps-test ## pass all tests, plain and under sanitizers, and the lint

@@ -4,6 +4,7 @@
 #include "necoops/auth/auth.h"
 #include "necoops/base/timefmt.h"
 #include "necoops/cli/cli.h"
+#include "necoops/gce/metadata.h"
 #include "necoops/snapshot/snapshot.h"
 
 static struct {
@@ -14,6 +15,16 @@ static struct {
     bool if_needed;
     bool no_gate;
 } given;
+
+/* Where there is a metadata server, it tells what this machine is. */
+static char *cpu_platform(struct http *http)
+{
+    CLEANUP(err_clear) struct err none = ERR_INIT;
+    char *platform = NULL;
+    if (metadata_present(http))
+        (void)!metadata_get(http, "instance/cpu-platform", &platform, &none);
+    return platform;
+}
 
 /* What the options and the configuration say; the lists are held here. */
 struct settings {
@@ -63,6 +74,7 @@ static int settings_load(struct cli *cli, struct settings *settings, struct err 
         .gate = !given.no_gate,
         .gate_timeout_ms = conf_duration_ms(conf, "snapshot.gateTimeout", 600000),
         .max_clock_skew_ms = conf_duration_ms(conf, "snapshot.maxClockSkew", 5000),
+        .cpu_platform = cpu_platform,
     };
     return 0;
 }
@@ -87,7 +99,7 @@ static void print_result(const struct settings *settings, const struct snapshot_
     if (result->downloaded)
         print_download(result);
     else
-        printf("'%s' was in '%s' already\n", options->source, options->to);
+        printf("'%s' was in '%s' already\n", result->url, options->to);
     if (result->loaded)
         printf("loaded snapshot '%s'\n", options->tag);
     if (result->nodes > 0)
@@ -116,6 +128,18 @@ static int plan(struct cli *cli, struct http *http, struct gcs *gcs,
     return cli_print_json(json, err);
 }
 
+static int print(struct cli *cli, const struct settings *settings,
+                 const struct snapshot_result *result, struct err *err)
+{
+    progress_done(cli->run.progress);
+    if (cli->json) {
+        autojson cJSON *json = snapshot_result_json(&settings->options, result);
+        return cli_print_json(json, err);
+    }
+    print_result(settings, result);
+    return 0;
+}
+
 static int load(struct cli *cli, const struct settings *settings, struct err *err)
 {
     autohttp struct http *http = NULL;
@@ -126,16 +150,12 @@ static int load(struct cli *cli, const struct settings *settings, struct err *er
         return -1;
     if (cli->dry_run)
         return plan(cli, http, gcs, settings, err);
-    struct snapshot_result result;
-    if (snapshot_load(http, gcs, &settings->options, &result, err) != 0)
-        return -1;
-    progress_done(cli->run.progress);
-    if (cli->json) {
-        autojson cJSON *json = snapshot_result_json(&settings->options, &result);
-        return cli_print_json(json, err);
-    }
-    print_result(settings, &result);
-    return 0;
+    struct snapshot_result result = {0};
+    int status = snapshot_load(http, gcs, &settings->options, &result, err);
+    if (status == 0)
+        status = print(cli, settings, &result, err);
+    snapshot_result_clear(&result);
+    return status;
 }
 
 static int run(struct cli *cli, struct err *err)

@@ -5,7 +5,7 @@
 #include "necoops/base/text.h"
 
 #define MANAGER        "fieldManager=necoops"
-#define CONFLICT_MS    5000 /* a refused patch is tried again at the latest after this */
+#define CONFLICT_MS    1000 /* a refused patch is tried again at the latest after this */
 #define LEAST_PAUSE_MS 100
 
 static char *app_path(const struct engine *engine, const char *name)

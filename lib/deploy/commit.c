@@ -113,7 +113,7 @@ static int choose(struct plan *plan, struct err *err)
     const char *ci = ci_commit(plan, &variable);
 
     if (plan->options->revision) {
-        return resolve(plan, plan->options->revision, "revision", err);
+        return resolve(plan, plan->options->revision, "--revision", err);
     }
     if (plan->branch) {
         return branch_head(plan, err);

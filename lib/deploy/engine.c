@@ -1,6 +1,6 @@
 /* The loop: one list and one watch serve all applications; each is moved on when something about it
  * changed or a time of its own has come. */
-#include "internal.h"
+#include "tell.h"
 
 #include <string.h>
 
@@ -447,6 +447,7 @@ int engine_run(struct engine *engine, struct err *err)
     for (;;) {
         engine->dirty = false;
         kube_watch_tick(engine->watch);
+        tell_tick(engine->plan->tell);
         if (engine->lock) {
             kube_lock_tick(engine->lock);
         }

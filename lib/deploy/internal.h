@@ -42,6 +42,7 @@ struct plan {
     struct strv coming;  /* API groups that definitions of the commit bring */
     struct strv changed; /* with --changed-since: names of the apps it reaches */
     struct strv *notes;
+    struct tell *tell; /* NULL: nobody is told */
 };
 
 int plan_make(const struct run *run, const struct conf *conf, const struct deploy_options *options,
@@ -58,6 +59,7 @@ bool plan_selects(const struct plan *plan, const struct argocd_app *app);
 bool plan_prunes(const struct plan *plan, const struct argocd_app *app);
 /* As the commit renders it; NULL when it does not, or is not at hand. */
 const struct planned_app *plan_app(const struct plan *plan, const char *name);
+#define PLAN_GROUP_LAST (INT64_MAX - 1) /* named by no line of app-sync-order.txt */
 /* Its place in the order of sync: smaller first, equal ones side by side. */
 int64_t plan_group(const struct plan *plan, const struct argocd_app *app);
 

@@ -202,5 +202,5 @@ int64_t plan_group(const struct plan *plan, const struct argocd_app *app)
             return (int64_t)i;
         }
     }
-    return GROUP_LAST;
+    return PLAN_GROUP_LAST;
 }

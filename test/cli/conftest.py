@@ -1,4 +1,5 @@
 """The built programs against the emulator: what every test shares."""
+import atexit
 import json
 import os
 import pathlib
@@ -6,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +19,10 @@ BIN = pathlib.Path(os.environ.get("NECOOPS_BIN", ROOT / "build/bin"))
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "runtime error:")
 
 
+HOME = tempfile.mkdtemp(prefix="necoops-home-")  # empty: nothing of the developer's is found there
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
+
 def pytest_collection_modifyitems(config, items):
     """make check leaves the long ones to make soak."""
     if os.environ.get("NECOOPS_SOAK"):
@@ -26,7 +32,7 @@ def pytest_collection_modifyitems(config, items):
 
 def clean_environ(**extra):
     """An environment in which nothing of the developer's own can be found."""
-    env = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": "/nonexistent", "LANG": "C.UTF-8"}
+    env = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": HOME, "LANG": "C.UTF-8"}
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TMPDIR"):
         if name in os.environ:
             env[name] = os.environ[name]
@@ -94,9 +100,9 @@ class Emulator:
         return Background(self, argv, **kwargs)
 
     def log(self):
-        """The requests so far."""
-        lines = self.log_file.read_text().splitlines() if self.log_file.exists() else []
-        return [json.loads(line) for line in lines]
+        """The requests so far; a line that is being written is left for the next look."""
+        text = self.log_file.read_text() if self.log_file.exists() else ""
+        return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def calls(self, method=None, contains=""):
         """Requests of this method whose path holds the text."""
