@@ -10,7 +10,11 @@
 
 static struct {
     const char *recreate;
+    const char *name;
     bool keep_failed;
+    int64_t keep_ms;
+    const char *evidence;
+    bool follow;
     bool scheduled;
 } options;
 
@@ -94,7 +98,10 @@ static int create(struct cli *cli, const struct instance_spec *spec, struct err 
 {
     autocloud struct cloud cloud = {.http = NULL};
     const struct create_options how = {.recreate = recreate_choice(),
-                                       .keep_failed = options.keep_failed,
+                                       .keep_failed = options.keep_failed || options.keep_ms,
+                                       .keep_ms = options.keep_ms,
+                                       .evidence = options.evidence,
+                                       .follow = options.follow,
                                        .dry_run = cli->dry_run};
     struct create_result result = {.instance = NULL};
     if (cloud_open(&cli->run, cli->conf, &cloud, err) < 0 ||
@@ -149,13 +156,24 @@ static const struct opt rows[] = {
      "make an existing instance anew when it failed (default), when its\n"
      "specification changed, always, or never: failed|changed|always|never",
      &options.recreate, .choices = "failed|changed|always|never"},
+    {OPT_STRING, 0, "name", "NAME", "the instance's name, for CI that makes one a build",
+     &options.name},
+    {OPT_FLAG, 'f', "follow", NULL, "print the instance's console while it is set up",
+     &options.follow},
+    {OPT_STRING, 0, "evidence", "DIR",
+     "when the setup fails, save console, phases and the instance there first",
+     &options.evidence},
     {OPT_FLAG, 0, "keep-failed", NULL, "leave an instance whose setup failed, to look at it",
      &options.keep_failed},
+    {OPT_DURATION, 0, "keep-failed-for", "DURATION",
+     "leave it, but only so long: its soft end is moved there", &options.keep_ms},
     {OPT_FLAG, 0, "scheduled", NULL,
      "only within the configured schedule; outside it nothing is made, status 0",
      &options.scheduled},
     {OPT_FLAG, .name = NULL},
 };
+
+static const struct cli_key keys[] = {{&options.name, "instance.name"}, {.value = NULL}};
 
 static const struct cli_tool tool = {
     .name = "necoops-create",
@@ -166,6 +184,7 @@ static const struct cli_tool tool = {
         "up, that is waited for. Failed or stopped, it is deleted and made anew. Next: deploy a\n"
         "commit with necoops-deploy; in the evening, necoops-delete --yes.",
     .opts = rows,
+    .keys = keys,
     .examples = "  necoops-create --scheduled          every morning, from CI\n"
                 "  necoops-create -o json | jq .zone   for scripts\n",
     .timeout_ms = INT64_C(60) * 60 * 1000,

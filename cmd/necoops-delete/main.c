@@ -1,14 +1,20 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include "necoops/base/fs.h"
 #include "necoops/base/timefmt.h"
 #include "necoops/cli/cli.h"
 #include "necoops/instance/cloud.h"
 #include "necoops/instance/delete.h"
+#include "necoops/instance/evidence.h"
 #include "necoops/instance/extend.h"
 #include "necoops/instance/schedule.h"
 #include "necoops/instance/sweep.h"
+#include "necoops/status/status.h"
 
 static struct {
+    const char *name;
+    const char *evidence;
     bool yes;
     bool expired;
     bool audit;
@@ -19,15 +25,18 @@ static struct {
 
 /* ---- the one instance ---- */
 
+static void print_item(const cJSON *item, const char *what, const char *verb)
+{
+    const char *why = json_str(item, "why");
+    printf("%s %s in %s %s%s%s\n", what, json_str_or(item, "name", ""),
+           json_str_or(item, "zone", ""), verb, why ? ": " : "", why ? why : "");
+}
+
 static void print_list(const cJSON *list, const char *what, const char *verb)
 {
     const cJSON *item;
     cJSON_ArrayForEach(item, list)
-    {
-        const char *why = json_str(item, "why");
-        printf("%s %s in %s %s%s%s\n", what, json_str_or(item, "name", ""),
-               json_str_or(item, "zone", ""), verb, why ? ": " : "", why ? why : "");
-    }
+        print_item(item, what, verb);
 }
 
 static int print_deleted(struct cli *cli, const char *name, const struct delete_result *result,
@@ -76,12 +85,33 @@ static int delete_all(struct cli *cli, struct cloud *cloud, const char *name,
     return printed;
 }
 
+/* What there is of the instance and its applications; whatever fails in here is only told. */
+static void save_evidence(struct cli *cli, const cJSON *instance)
+{
+    autoerr struct err err = ERR_INIT;
+    autostatus struct status *status = NULL;
+    autojson cJSON *value = NULL;
+    const struct run limited = run_within(&cli->run, EVIDENCE_MS);
+    autofree char *dir = evidence_dir(instance, options.evidence);
+    autofree char *path = path_join(dir, "status.json");
+    evidence_save(&cli->run, cli->conf, instance, options.evidence);
+    int saved = status_open(&limited, cli->conf, &status, &err);
+    if (saved == 0)
+        saved = status_look(status, &value, &err);
+    if (saved == 0) {
+        autofree char *text = json_print_pretty(value);
+        saved = fs_write(path, text, strlen(text), 0644, &err);
+    }
+    if (saved < 0)
+        log_warning(cli->run.log, "evidence: the status could not be saved: %s", err_text(&err));
+}
+
 static int delete_one(struct cli *cli, struct cloud *cloud, const struct strv *zones,
                       struct err *err)
 {
     autoinstances struct instance_list list = {.items = NULL};
     const char *name = conf_str(cli->conf, "instance.name");
-    bool look = cli->dry_run || !options.yes;
+    bool look = cli->dry_run || !options.yes || options.evidence;
     if (look && instance_find(cloud->gce, name, zones, &list, err) < 0)
         return -1;
     if (cli->dry_run)
@@ -93,18 +123,30 @@ static int delete_one(struct cli *cli, struct cloud *cloud, const struct strv *z
         if (cli_confirm(cli, options.yes, "--yes", question, err) < 0)
             return -1;
     }
+    for (size_t i = 0; options.evidence && i < list.len; i++)
+        save_evidence(cli, list.items[i]);
     return delete_all(cli, cloud, name, zones, err);
 }
 
 /* ---- all of ours ---- */
 
-static int print_sweep(struct cli *cli, const struct sweep_result *result, struct err *err)
+/* For people as it comes, for machines into the object that is printed at the end. */
+static void take_kept(void *arg, const cJSON *instance)
+{
+    if (arg)
+        json_push(arg, json_copy(instance));
+    else
+        print_item(instance, "instance", "is kept");
+}
+
+static int print_sweep(struct cli *cli, const struct sweep_result *result, const cJSON *kept,
+                       struct err *err)
 {
     if (cli->json) {
         autojson cJSON *value = json_object();
         json_set_bool(value, "dryRun", cli->dry_run);
         json_set(value, "deleted", json_copy(result->deleted));
-        json_set(value, "kept", json_copy(result->kept));
+        json_set(value, "kept", json_copy(kept));
         json_set(value, "failed", json_copy(result->failed));
         cJSON *zones = json_set_array(value, "unreachable");
         for (size_t i = 0; i < result->unreachable.len; i++)
@@ -112,7 +154,6 @@ static int print_sweep(struct cli *cli, const struct sweep_result *result, struc
         return cli_print_json(value, err);
     }
     print_list(result->deleted, "instance", cli->dry_run ? "would be deleted" : "is deleted");
-    print_list(result->kept, "instance", "is kept");
     print_list(result->failed, "instance", "could not be deleted");
     if (cJSON_GetArraySize(result->deleted) == 0 && cJSON_GetArraySize(result->failed) == 0)
         printf("no instance is past its soft end\n");
@@ -121,13 +162,16 @@ static int print_sweep(struct cli *cli, const struct sweep_result *result, struc
 
 static int sweep(struct cli *cli, struct cloud *cloud, struct err *err)
 {
+    autojson cJSON *kept = cli->json ? json_array() : NULL;
     const struct sweep_options how = {.exclude_names = &options.exclude_names,
                                       .exclude_labels = &options.exclude_labels,
-                                      .dry_run = cli->dry_run};
+                                      .dry_run = cli->dry_run,
+                                      .kept = take_kept,
+                                      .arg = kept};
     struct sweep_result result;
     autoerr struct err print_err = ERR_INIT;
     int swept = instance_sweep(&cli->run, cloud->gce, &how, &result, err);
-    int printed = print_sweep(cli, &result, &print_err);
+    int printed = print_sweep(cli, &result, kept, &print_err);
     sweep_result_clear(&result);
     if (swept == 0 && printed < 0)
         err_move(err, &print_err);
@@ -193,6 +237,10 @@ static int check_options(struct cli *cli, struct err *err)
         return err_set(err, ERR_USAGE, "--expired, --audit and --extend exclude each other");
     if (!options.expired && (options.exclude_names.len || options.exclude_labels.len))
         return err_set(err, ERR_USAGE, "--exclude and --exclude-label go with --expired");
+    if ((options.expired || options.audit) && options.name)
+        return err_set(err, ERR_USAGE, "--name does not go with --expired and --audit");
+    if (modes > 0 && options.evidence)
+        return err_set(err, ERR_USAGE, "--evidence goes with the deletion of one instance");
     bool deletes = !options.audit && !options.extend_ms && !cli->dry_run;
     if (deletes && !options.yes && !cli->terminal)
         return cli_confirm(cli, false, "--yes",
@@ -223,6 +271,10 @@ static int run(struct cli *cli, struct err *err)
 
 static const struct opt rows[] = {
     {OPT_FLAG, 'y', "yes", NULL, "do not ask; needed where nobody is there to ask", &options.yes},
+    {OPT_STRING, 0, "name", "NAME", "the instance's name, for CI that makes one a build",
+     &options.name},
+    {OPT_STRING, 0, "evidence", "DIR",
+     "first save console, phases and applications there, within a minute", &options.evidence},
     {OPT_FLAG, 0, "expired", NULL,
      "delete every instance of ours, in every zone, whose soft end has passed", &options.expired},
     {OPT_STRINGS, 0, "exclude", "PATTERN", "with --expired: leave instances of such a name",
@@ -236,6 +288,8 @@ static const struct opt rows[] = {
     {OPT_FLAG, .name = NULL},
 };
 
+static const struct cli_key keys[] = {{&options.name, "instance.name"}, {.value = NULL}};
+
 static const struct cli_tool tool = {
     .name = "necoops-delete",
     .synopsis = "[option ...]",
@@ -245,6 +299,7 @@ static const struct cli_tool tool = {
         "deletion is waited for, and that nothing is left is verified. When there is none, that\n"
         "is fine too.",
     .opts = rows,
+    .keys = keys,
     .examples = "  necoops-delete --yes             every night, from CI\n"
                 "  necoops-delete --expired --yes   what every forgotten run left behind\n"
                 "  necoops-delete --extend 2h       somebody works late\n"

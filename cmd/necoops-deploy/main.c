@@ -37,6 +37,7 @@ static const struct opt opts[] = {
      &if_no_cluster, .choices = "fail|skip"},
     {OPT_STRING, 0, "junit", "FILE", "write a JUnit report", &options.junit},
     {OPT_STRING, 0, "events", "FILE", "write what happens as JSON lines", &options.events},
+    {OPT_STRING, 0, "report", "FILE", "write an HTML page to open in a browser", &options.report},
     {OPT_FLAG, .name = NULL},
 };
 

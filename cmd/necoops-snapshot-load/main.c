@@ -4,6 +4,7 @@
 #include "necoops/auth/auth.h"
 #include "necoops/base/timefmt.h"
 #include "necoops/cli/cli.h"
+#include "necoops/gce/metadata.h"
 #include "necoops/snapshot/snapshot.h"
 
 static struct {
@@ -15,10 +16,20 @@ static struct {
     bool no_gate;
 } given;
 
+/* Where there is a metadata server, it tells what this machine is. */
+static char *cpu_platform(struct http *http)
+{
+    CLEANUP(err_clear) struct err none = ERR_INIT;
+    char *platform = NULL;
+    if (metadata_present(http))
+        (void)!metadata_get(http, "instance/cpu-platform", &platform, &none);
+    return platform;
+}
+
 /* What the options and the configuration say; the lists are held here. */
 struct settings {
     struct snapshot_options options;
-    struct strv load, verify, issue;
+    struct strv load, verify, issue, sockets;
     char *to;
 };
 
@@ -27,7 +38,15 @@ static void settings_clear(struct settings *settings)
     strv_clear(&settings->load);
     strv_clear(&settings->verify);
     strv_clear(&settings->issue);
+    strv_clear(&settings->sockets);
     free(settings->to);
+}
+
+static enum snapshot_loader loader_of(const char *name)
+{
+    if (strcmp(name, "none") == 0)
+        return SNAPSHOT_LOADER_NONE;
+    return strcmp(name, "qmp") == 0 ? SNAPSHOT_LOADER_QMP : SNAPSHOT_LOADER_COMMAND;
 }
 
 static int settings_load(struct cli *cli, struct settings *settings, struct err *err)
@@ -42,7 +61,7 @@ static int settings_load(struct cli *cli, struct settings *settings, struct err 
     conf_strs(conf, "snapshot.load", &settings->load);
     conf_strs(conf, "snapshot.verify", &settings->verify);
     conf_strs(conf, "snapshot.kubeconfig.issue", &settings->issue);
-    const char *loader = given.loader ? given.loader : conf_str(conf, "snapshot.loader");
+    conf_strs(conf, "snapshot.qmp.sockets", &settings->sockets);
     *options = (struct snapshot_options){
         .source =
             cli->operands.len > 0 ? cli->operands.items[0] : conf_str(conf, "snapshot.source"),
@@ -52,9 +71,10 @@ static int settings_load(struct cli *cli, struct settings *settings, struct err 
                                                : conf_int(conf, "snapshot.connections", 8)),
         .part_size = (uint64_t)conf_int(conf, "snapshot.partSize", 8 << 20),
         .if_needed = given.if_needed,
-        .loader = strcmp(loader, "none") == 0 ? SNAPSHOT_LOADER_NONE : SNAPSHOT_LOADER_COMMAND,
+        .loader = loader_of(given.loader ? given.loader : conf_str(conf, "snapshot.loader")),
         .load = &settings->load,
         .verify = &settings->verify,
+        .qmp_sockets = &settings->sockets,
         .before = conf_json(conf, "snapshot.before"),
         .after = conf_json(conf, "snapshot.after"),
         .kubeconfig_issue = &settings->issue,
@@ -63,6 +83,7 @@ static int settings_load(struct cli *cli, struct settings *settings, struct err 
         .gate = !given.no_gate,
         .gate_timeout_ms = conf_duration_ms(conf, "snapshot.gateTimeout", 600000),
         .max_clock_skew_ms = conf_duration_ms(conf, "snapshot.maxClockSkew", 5000),
+        .cpu_platform = cpu_platform,
     };
     return 0;
 }
@@ -87,7 +108,7 @@ static void print_result(const struct settings *settings, const struct snapshot_
     if (result->downloaded)
         print_download(result);
     else
-        printf("'%s' was in '%s' already\n", options->source, options->to);
+        printf("'%s' was in '%s' already\n", result->url, options->to);
     if (result->loaded)
         printf("loaded snapshot '%s'\n", options->tag);
     if (result->nodes > 0)
@@ -116,6 +137,18 @@ static int plan(struct cli *cli, struct http *http, struct gcs *gcs,
     return cli_print_json(json, err);
 }
 
+static int print(struct cli *cli, const struct settings *settings,
+                 const struct snapshot_result *result, struct err *err)
+{
+    progress_done(cli->run.progress);
+    if (cli->json) {
+        autojson cJSON *json = snapshot_result_json(&settings->options, result);
+        return cli_print_json(json, err);
+    }
+    print_result(settings, result);
+    return 0;
+}
+
 static int load(struct cli *cli, const struct settings *settings, struct err *err)
 {
     autohttp struct http *http = NULL;
@@ -126,16 +159,12 @@ static int load(struct cli *cli, const struct settings *settings, struct err *er
         return -1;
     if (cli->dry_run)
         return plan(cli, http, gcs, settings, err);
-    struct snapshot_result result;
-    if (snapshot_load(http, gcs, &settings->options, &result, err) != 0)
-        return -1;
-    progress_done(cli->run.progress);
-    if (cli->json) {
-        autojson cJSON *json = snapshot_result_json(&settings->options, &result);
-        return cli_print_json(json, err);
-    }
-    print_result(settings, &result);
-    return 0;
+    struct snapshot_result result = {0};
+    int status = snapshot_load(http, gcs, &settings->options, &result, err);
+    if (status == 0)
+        status = print(cli, settings, &result, err);
+    snapshot_result_clear(&result);
+    return status;
 }
 
 static int run(struct cli *cli, struct err *err)
@@ -149,8 +178,8 @@ static int run(struct cli *cli, struct err *err)
 static const struct opt rows[] = {
     {OPT_STRING, 0, "to", "DIR", "folder that will hold the snapshot (snapshot.to)", &given.to},
     {OPT_STRING, 0, "tag", "NAME", "name of the snapshot inside (snapshot.tag)", &given.tag},
-    {OPT_CHOICE, 0, "loader", "command|none", "how the VMs are restored (snapshot.loader)",
-     &given.loader, .choices = "command|none"},
+    {OPT_CHOICE, 0, "loader", "command|qmp|none", "how the VMs are restored (snapshot.loader)",
+     &given.loader, .choices = "command|qmp|none"},
     {OPT_INT, 0, "connections", "N", "requests side by side (snapshot.connections)",
      &given.connections, .min = 1, .max = 64},
     {OPT_FLAG, 0, "if-needed", NULL, "do nothing when this very snapshot is there and is loaded",

@@ -11,6 +11,7 @@
 #define WATCH_MS 2000
 
 static struct {
+    const char *name;
     bool doctor;
     bool watch;
 } options;
@@ -151,6 +152,8 @@ static int run(struct cli *cli, struct err *err)
 }
 
 static const struct opt rows[] = {
+    {OPT_STRING, 0, "name", "NAME", "the instance's name, for CI that makes one a build",
+     &options.name},
     {OPT_FLAG, 'w', "watch", NULL,
      "look again every two seconds: redrawn in place on a terminal, elsewhere\n"
      "printed when something has changed",
@@ -162,6 +165,8 @@ static const struct opt rows[] = {
     {OPT_FLAG, .name = NULL},
 };
 
+static const struct cli_key keys[] = {{&options.name, "instance.name"}, {.value = NULL}};
+
 static const struct cli_tool tool = {
     .name = "necoops-status",
     .synopsis = "[option ...]",
@@ -170,6 +175,7 @@ static const struct cli_tool tool = {
         "Status 0 when it can tell, 3 when there is no instance. What cannot be asked (a\n"
         "cluster that is coming up) is noted and is no failure. Nothing is changed.",
     .opts = rows,
+    .keys = keys,
     .examples = "  necoops-status --watch                 look on\n"
                 "  necoops-status --doctor                before the first day, and when it fails\n"
                 "  necoops-status -o json | jq .apps      for scripts\n",

@@ -103,6 +103,14 @@ static void start(const struct cli_tool *tool, const struct common *common, stru
     cli->run.deadline = timeout ? run_mono_ms(&cli->run) + timeout : RUN_NO_DEADLINE;
 }
 
+static void take_keys(const struct cli_tool *tool, struct common *common)
+{
+    for (const struct cli_key *key = tool->keys; key && key->value; key++) {
+        if (*key->value)
+            strv_addf(&common->sets, "%s=%s", key->key, *key->value);
+    }
+}
+
 static int work(const struct cli_tool *tool, const struct common *common, struct cli *cli,
                 struct err *err)
 {
@@ -187,8 +195,10 @@ int cli_main(const struct cli_tool *tool, int argc, char **argv)
         status = refuse(tool, &err);
     else if (common.help || common.version)
         status = answer(tool, &common, opts);
-    else
+    else {
+        take_keys(tool, &common);
         status = run_tool(tool, &common, &cli);
+    }
     strv_clear(&common.sets);
     strv_clear(&cli.operands);
     free(opts);

@@ -48,10 +48,11 @@ const struct key conf_keys[] = {
     {"snapshot.source", KEY_STRING, .help = "gs:// archive or snapshot manifest (.json)"},
     {"snapshot.to", KEY_PATH, .help = "folder on the instance"},
     {"snapshot.tag", KEY_STRING, "init", .help = "name of the snapshot inside"},
-    {"snapshot.loader", KEY_CHOICE, "command", "command|none", .help = "how VMs are restored"},
+    {"snapshot.loader", KEY_CHOICE, "command", "command|qmp|none", .help = "how VMs are restored"},
     {"snapshot.load", KEY_STRINGS, .help = "load command; default: pmctl snapshot load TAG"},
     {"snapshot.verify", KEY_STRINGS, "[pmctl, snapshot, list]",
      .help = "command whose JSON tells what is loaded"},
+    {"snapshot.qmp.sockets", KEY_STRINGS, .help = "monitor sockets of the VMs, for the loader qmp"},
     {"snapshot.before", KEY_COMMANDS, .help = "commands before the load, in order"},
     {"snapshot.after", KEY_COMMANDS, .help = "commands after the load, in order"},
     {"snapshot.kubeconfig.issue", KEY_STRINGS, .help = "command that prints a new kubeconfig"},
@@ -85,9 +86,13 @@ const struct key conf_keys[] = {
      .help = "tries again of a sync that failed, after 2, 4, 8 … seconds"},
     {"deploy.lockTimeout", KEY_DURATION, "30m", .help = "wait for another run on the cluster"},
 
-    {"notify.alertmanager.service", KEY_STRING, .help = "NAMESPACE/NAME:PORT behind the API server"},
+    {"notify.alertmanager.service", KEY_STRING,
+     .help = "NAMESPACE/NAME:PORT behind the API server"},
     {"notify.alertmanager.url", KEY_STRING, .help = "or its URL"},
     {"notify.github.tokenEnv", KEY_STRING, .help = "variable that holds the token"},
+    {"notify.github.url", KEY_STRING, .help = "REST API; default: of the host of apps.repoURL"},
+    {"notify.slowAfter", KEY_DURATION, "20m", .help = "a deploy that runs for so long is told"},
+    {"notify.reportURL", KEY_STRING, .help = "where people find the file of --report"},
 
     {"results", KEY_STRING, .help = "gs:// folder for large results of the agent"},
 };

@@ -15,6 +15,12 @@
 #define TUNNEL_MS       30000
 #define TUNNEL_GRACE_MS 2000
 
+/* In this file, so that who only looks at a cluster needs nothing of Git. */
+char *plan_key(const struct plan *plan, const char *key)
+{
+    return xasprintf("clusters.%s.%s", plan->cluster, key);
+}
+
 /* ---- the instance ---- */
 
 static bool lives_on_instance(const struct plan *plan)

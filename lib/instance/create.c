@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "instance/failure.h"
 #include "instance/follow.h"
 #include "instance/ladder.h"
 #include "necoops/base/text.h"
@@ -10,7 +11,6 @@
 #include "necoops/instance/find.h"
 
 #define MAX_MADE       3 /* instances made by one run: a Spot instance may be taken away in between */
-#define LINES_SHOWN    20             /* of the console, when the setup failed */
 #define CONTEST_MS     500            /* between looks at what other runs are doing */
 #define START_SLACK_MS INT64_C(60000) /* a setup so long over its time is not waited for */
 
@@ -87,39 +87,6 @@ static int end_ready(struct creation *creation, const cJSON *instance, struct cr
     return 0;
 }
 
-static void show_console(const struct run *run, const struct buf *console)
-{
-    size_t lines = 0, from = console->len;
-    while (from > 0 && lines <= LINES_SHOWN)
-        lines += console->data[--from] == '\n';
-    autostrv struct strv shown = STRV_INIT;
-    strv_split(&shown, console->data + from, '\n');
-    if (shown.len)
-        log_error(run->log, "the last lines of the instance's console:");
-    for (size_t i = 0; i < shown.len; i++) {
-        shown.items[i][strcspn(shown.items[i], "\r")] = '\0';
-        log_error(run->log, "  %s", shown.items[i]);
-    }
-}
-
-/* The instance that this run made and that failed: evidence first, then it goes. */
-static void end_failed(const struct creation *creation, const cJSON *instance,
-                       const struct follow_result *follow)
-{
-    show_console(creation->run, &follow->console);
-    if (creation->options->keep_failed) {
-        log_warning(creation->run->log, "the failed instance is kept; necoops-delete removes it");
-        return;
-    }
-    struct run cleanup = run_for_cleanup(creation->run, 5 * 60 * 1000);
-    autoerr struct err cleanup_err = ERR_INIT;
-    if (instance_delete_one(&cleanup, creation->gce, instance, &cleanup_err) < 0)
-        log_error(creation->run->log, "the failed instance could not be deleted: %s",
-                  err_text(&cleanup_err));
-    else
-        log_info(creation->run->log, "the failed instance was deleted (--keep-failed keeps it)");
-}
-
 /* ---- steps ---- */
 
 static int make_one(struct creation *creation, struct err *err)
@@ -170,15 +137,23 @@ static int await_operation(struct creation *creation, bool *found, struct err *e
     return 0;
 }
 
+static void settle_failed(const struct creation *creation, const cJSON *instance,
+                          const struct follow_result *result)
+{
+    failure_settle(creation->run, creation->gce, creation->spec->conf, instance, creation->options,
+                   &result->console);
+}
+
 static int follow(struct creation *creation, const cJSON *instance, struct follow_result *result,
                   struct err *err)
 {
     int64_t limit = conf_duration_ms(creation->spec->conf, "instance.setupTimeout", 0);
-    int64_t deadline = run_mono_ms(creation->run) + limit;
+    const struct follow_how how = {.deadline = run_mono_ms(creation->run) + limit,
+                                   .stream = creation->options->follow};
     bool own = creation->own_id && strcmp(instance_id(instance), creation->own_id) == 0;
     progress_phase(creation->run->progress, own ? "boot" : "join", "waiting for %s in %s",
                    creation->spec->name, instance_zone(instance));
-    int followed = follow_setup(creation->run, creation->gce, instance, deadline, result, err);
+    int followed = follow_setup(creation->run, creation->gce, instance, &how, result, err);
     if (result->running_at)
         creation->running = result->running_at;
     if (!own) {
@@ -188,7 +163,7 @@ static int follow(struct creation *creation, const cJSON *instance, struct follo
     if (followed < 0) {
         bool setup_overdue = err->code == ERR_TIMEOUT && run_remaining_ms(creation->run, 1) > 0;
         if (own && setup_overdue)
-            end_failed(creation, instance, result);
+            settle_failed(creation, instance, result);
         return -1;
     }
     if (result->end != FOLLOW_FAILED)
@@ -197,7 +172,7 @@ static int follow(struct creation *creation, const cJSON *instance, struct follo
         return err_set(err, ERR_FAILED, "the creation joined failed: %s", result->report.message);
     err_set(err, ERR_FAILED, "the setup of '%s' failed: %s", creation->spec->name,
             result->report.message);
-    end_failed(creation, instance, result);
+    settle_failed(creation, instance, result);
     return -1;
 }
 

@@ -6,15 +6,20 @@
 
 #define TRIES 5 /* somebody else may change labels at the same time */
 
-static struct extend_result extended(const struct run *run, const cJSON *instance, int64_t ms)
+/* Bounded by the hard end. */
+static struct extend_result ending_at(const cJSON *instance, int64_t soft_end)
 {
-    int64_t now = run_wall_ms(run), soft = instance_soft_end(instance);
-    struct extend_result result = {.hard_end = instance_hard_end(instance)};
-    result.soft_end = (soft > now ? soft : now) + ms;
+    struct extend_result result = {.soft_end = soft_end, .hard_end = instance_hard_end(instance)};
     result.bounded = result.hard_end >= 0 && result.soft_end > result.hard_end;
     if (result.bounded)
         result.soft_end = result.hard_end;
     return result;
+}
+
+static struct extend_result extended(const struct run *run, const cJSON *instance, int64_t ms)
+{
+    int64_t now = run_wall_ms(run), soft = instance_soft_end(instance);
+    return ending_at(instance, (soft > now ? soft : now) + ms);
 }
 
 static int write_label(struct gce *gce, const cJSON *instance, int64_t soft_end, struct err *err)
@@ -48,6 +53,28 @@ int instance_extend(const struct run *run, struct gce *gce, const char *name,
         }
         if (err->code != ERR_CONFLICT || left == 1)
             return -1;
+        err_clear(err);
+    }
+}
+
+int instance_set_soft_end(const struct run *run, struct gce *gce, const cJSON *instance,
+                          int64_t soft_end, struct extend_result *out, struct err *err)
+{
+    autojson cJSON *now = json_copy(instance);
+    for (int left = TRIES;; left--) {
+        struct extend_result result = ending_at(now, soft_end);
+        if (write_label(gce, now, result.soft_end, err) == 0) {
+            *out = result;
+            return 0;
+        }
+        if (err->code != ERR_CONFLICT || left == 1 || run_check(run, "the soft end", err) < 0)
+            return -1;
+        cJSON *read = NULL;
+        if (gce_instance_get(gce, instance_zone(instance), instance_id(instance), INSTANCE_FIELDS,
+                             &read, err) < 0)
+            return -1;
+        cJSON_Delete(now);
+        now = read;
         err_clear(err);
     }
 }

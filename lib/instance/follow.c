@@ -72,6 +72,7 @@ struct following {
     int64_t next;    /* of the console */
     size_t parsed;   /* of result->console */
     struct follow_result *result;
+    const struct follow_how *how;
     char boot_id[64];
 };
 
@@ -87,6 +88,20 @@ static void take_report(struct following *follow, const struct phase_report *rep
     if (before->phase != report->phase || strcmp(before->message, report->message) != 0)
         progress_phase(follow->run->progress, phase_name(report->phase), "%s", report->message);
     follow->result->report = *report;
+}
+
+/* The whole lines that are new; those of phases are told as such. */
+static void stream_lines(const struct following *follow, size_t from)
+{
+    const struct buf *console = &follow->result->console;
+    while (from < follow->parsed) {
+        const char *line = console->data + from;
+        size_t len = strcspn(line, "\n");
+        size_t shown = len > 0 && line[len - 1] == '\r' ? len - 1 : len;
+        if (!memmem(line, len, PHASE_MARKER, strlen(PHASE_MARKER)))
+            log_info(follow->run->log, "| %.*s", (int)shown, line);
+        from += len + 1;
+    }
 }
 
 /* Keeps the end of the console, cut at a line. */
@@ -113,11 +128,15 @@ static int read_console(struct following *follow, struct err *err)
                           instance_id(follow->instance), 1, from, &text, &follow->next, &lost,
                           err) < 0)
         return -1;
-    if (lost > 0 && from > 0)
+    if (lost > 0 && (from > 0 || follow->how->stream))
         log_info(follow->run->log, "%lld bytes of the console were lost", (long long)lost);
     buf_add(&follow->result->console, text.data, text.len);
     struct phase_report report;
-    if (phase_from_console(&follow->result->console, &follow->parsed, &report))
+    size_t before = follow->parsed;
+    bool reported = phase_from_console(&follow->result->console, &follow->parsed, &report);
+    if (follow->how->stream)
+        stream_lines(follow, before);
+    if (reported)
         take_report(follow, &report);
     trim_console(follow);
     return 0;
@@ -175,7 +194,7 @@ static bool has_ended(struct following *follow)
     return true;
 }
 
-static int follow_loop(struct following *follow, int64_t deadline, struct err *err)
+static int follow_loop(struct following *follow, struct err *err)
 {
     int64_t interval = POLL_FIRST_MS;
     for (int64_t count = 0;; count++) {
@@ -188,7 +207,7 @@ static int follow_loop(struct following *follow, int64_t deadline, struct err *e
         }
         if (has_ended(follow))
             return 0;
-        if (run_mono_ms(follow->run) >= deadline)
+        if (run_mono_ms(follow->run) >= follow->how->deadline)
             return err_set(
                 err, ERR_TIMEOUT, "timed out waiting for the setup: its last phase is '%s'%s%s",
                 phase_name(follow->result->report.phase),
@@ -201,12 +220,12 @@ static int follow_loop(struct following *follow, int64_t deadline, struct err *e
     }
 }
 
-int follow_setup(const struct run *run, struct gce *gce, const cJSON *instance, int64_t deadline,
-                 struct follow_result *out, struct err *err)
+int follow_setup(const struct run *run, struct gce *gce, const cJSON *instance,
+                 const struct follow_how *how, struct follow_result *out, struct err *err)
 {
-    struct following follow = {.run = run, .gce = gce, .result = out};
+    struct following follow = {.run = run, .gce = gce, .result = out, .how = how};
     follow.instance = json_copy(instance);
-    int result = follow_loop(&follow, deadline, err);
+    int result = follow_loop(&follow, err);
     cJSON_Delete(follow.instance);
     return result;
 }

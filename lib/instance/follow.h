@@ -25,9 +25,15 @@ struct follow_result {
     struct buf console; /* the last of port 1; init by the caller */
 };
 
-/* Until it ends one way or the other, the run ends, or `deadline` (mono_ms) is reached, which is
- * ERR_TIMEOUT with what was missing. */
-int follow_setup(const struct run *run, struct gce *gce, const cJSON *instance, int64_t deadline,
-                 struct follow_result *out, struct err *err) MUST_CHECK;
+struct follow_how {
+    int64_t deadline; /* mono_ms */
+    bool stream;      /* each line of the console is told as it comes */
+};
+
+/* Until it ends one way or the other, the run ends, or the deadline is reached, which is ERR_TIMEOUT
+ * with what was missing. */
+int follow_setup(const struct run *run, struct gce *gce, const cJSON *instance,
+                 const struct follow_how *how, struct follow_result *out,
+                 struct err *err) MUST_CHECK;
 
 #endif

@@ -10,7 +10,7 @@ root=${NECOOPS_ROOT:-}
 metadata=http://${GCE_METADATA_HOST:-metadata.google.internal}/computeMetadata/v1
 state=$root/run/necoops
 scratch=$root/var/scratch
-boot_id=$(cat /proc/sys/kernel/random/boot_id)
+boot_id=$(cat "$root/proc/sys/kernel/random/boot_id")
 step=boot
 PATH=$PATH:$root/opt/necoops/bin
 export PATH

@@ -73,16 +73,16 @@ static int take(void *arg, const cJSON *instance, struct err *err)
 {
     struct sweep *sweep = arg;
     (void)err;
-    cJSON *entry = describe(instance);
+    autojson cJSON *entry = describe(instance);
     autofree char *why = why_kept(sweep, instance);
     if (why) {
         json_set_str(entry, "why", why);
-        json_push(sweep->result->kept, entry);
+        sweep->options->kept(sweep->options->arg, entry);
         return 0;
     }
     sweep->deletions =
         xrealloc(sweep->deletions, (sweep->count + 1) * sizeof *sweep->deletions);
-    sweep->deletions[sweep->count++] = (struct deletion){.entry = entry};
+    sweep->deletions[sweep->count++] = (struct deletion){.entry = steal(entry)};
     return 0;
 }
 
@@ -152,8 +152,7 @@ int instance_sweep(const struct run *run, struct gce *gce, const struct sweep_op
 {
     struct sweep sweep = {.run = run, .gce = gce, .options = options, .result = out,
                           .now = run_wall_ms(run)};
-    *out = (struct sweep_result){.deleted = json_array(), .kept = json_array(),
-                                 .failed = json_array()};
+    *out = (struct sweep_result){.deleted = json_array(), .failed = json_array()};
     progress_phase(run->progress, "list", "looking for expired instances");
     int result = gce_instances_walk(gce, FILTER, FIELDS, take, &sweep, &out->unreachable, err);
     if (result == 0 && options->dry_run)
@@ -173,7 +172,6 @@ int instance_sweep(const struct run *run, struct gce *gce, const struct sweep_op
 void sweep_result_clear(struct sweep_result *result)
 {
     cJSON_Delete(result->deleted);
-    cJSON_Delete(result->kept);
     cJSON_Delete(result->failed);
     strv_clear(&result->unreachable);
     *result = (struct sweep_result){.deleted = NULL};

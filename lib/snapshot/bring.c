@@ -8,34 +8,52 @@
 
 #define ROOM_RESERVE ((uint64_t)16 << 20) /* of the disk, that others may need */
 
-/* An archive unpacks to at least its own size, but for a few zeros; a file to at most its size. */
-static int check_room(const struct bring *bring, uint64_t present, uint64_t *room, struct err *err)
+/* What the set will need on disk: as its manifest says; else at least its own size, since packing
+ * does not make things larger. Only an archive that is not packed may be full of zeros. */
+static uint64_t needed_room(const struct set *set)
 {
-    const struct gcs_object *object = bring->object;
-    if (place_room(bring->place, room, err) != 0)
-        return -1;
-    *room = (*room > ROOM_RESERVE ? *room - ROOM_RESERVE : 0) + present;
-    bool plain_tar = text_ends(object->name, ".tar");
-    if ((object->size <= *room || plain_tar) && *room > 0)
-        return 0;
-    struct size_text needed = size_format(object->size), there = size_format(*room);
-    return err_set(err, ERR_FAILED, "no room for the snapshot beside '%s': %s free, %s needed",
-                   place_path(bring->place), there.text, needed.text);
+    uint64_t needed = 0;
+    if (set->manifest.disk_bytes > 0)
+        return set->manifest.disk_bytes;
+    for (size_t i = 0; i < set->manifest.object_count; i++) {
+        const struct gcs_object *object = &set->manifest.objects[i].object;
+        if (!text_ends(object->name, ".tar"))
+            needed += object->size;
+    }
+    return needed;
 }
 
-/* The first line of the journal: it is of use only for the same object, cut into the same parts,
+/* `present`: what is there already of a killed run. */
+static int check_room(const struct bring *bring, uint64_t present, struct unpack_limits *limits,
+                      struct err *err)
+{
+    uint64_t room = 0, needed = needed_room(bring->set);
+    const struct manifest *manifest = &bring->set->manifest;
+    if (place_room(bring->place, &room, err) != 0)
+        return -1;
+    room = (room > ROOM_RESERVE ? room - ROOM_RESERVE : 0) + present;
+    if (needed > room || room == 0) {
+        struct size_text want = size_format(needed), have = size_format(room);
+        return err_set(err, ERR_FAILED, "no room for the snapshot beside '%s': %s free, %s needed",
+                       place_path(bring->place), have.text, want.text);
+    }
+    bool said = manifest->disk_bytes > 0 && manifest->disk_bytes < room;
+    limits->disk_bytes = said ? manifest->disk_bytes : room;
+    limits->apparent_bytes = manifest->unpacked_bytes;
+    limits->entries = manifest->entries;
+    return 0;
+}
+
+/* The first line of the journal: it is of use only for the same objects, cut into the same parts,
  * into the same folder, in the same boot. */
 static cJSON *journal_head(const struct bring *bring, int tree_fd, struct err *err)
 {
     autojson cJSON *head = json_object();
     autofree char *boot = note_boot_id();
-    struct crc32c_text crc = crc32c_base64(bring->object->crc32c);
     json_set_str(head, "is", "head");
-    json_set_str(head, "bucket", bring->object->bucket);
-    json_set_str(head, "name", bring->object->name);
-    json_set_i64_str(head, "generation", bring->object->generation);
-    json_set_str(head, "crc32c", crc.text);
-    json_set_i64_str(head, "size", (int64_t)bring->object->size);
+    json_set_str(head, "set", bring->set->url);
+    json_set_i64_str(head, "generation", bring->set->named.generation);
+    json_set_str(head, "crc32c", crc32c_base64(bring->set->named.crc32c).text);
     json_set_i64_str(head, "partSize", (int64_t)bring->options->part_size);
     json_set_str(head, "boot", boot);
     if (!*boot || place_identify(tree_fd, head, err) != 0)
@@ -43,12 +61,25 @@ static cJSON *journal_head(const struct bring *bring, int tree_fd, struct err *e
     return steal(head);
 }
 
+/* Bytes of the set that need not be fetched again. */
 static uint64_t bytes_of(const struct bring *bring, const struct journal_past *past)
 {
+    const struct manifest *manifest = &bring->set->manifest;
     uint64_t bytes = past->has_place ? past->place.mark.offset : 0;
-    for (size_t i = 0; i < past->part_count; i++)
-        bytes += bring->options->part_size;
-    return bytes < bring->object->size ? bytes : bring->object->size;
+    for (size_t i = 0; i < past->object; i++)
+        bytes += manifest->objects[i].object.size;
+    bytes += past->part_count * bring->options->part_size;
+    return bytes < bring->set->bytes ? bytes : bring->set->bytes;
+}
+
+static bool is_of_use(const struct bring *bring, const struct journal_past *past)
+{
+    const struct manifest *manifest = &bring->set->manifest;
+    if (past->object >= manifest->object_count)
+        return false;
+    if (past->has_place)
+        return past->place.mark.offset < manifest->objects[past->object].object.size;
+    return past->part_count > 0 || past->object > 0;
 }
 
 /* The tree and the journal of a killed run, when they are of use; what the tree has beyond what the
@@ -62,10 +93,7 @@ static struct journal *take_over(const struct bring *bring, struct journal_past 
         return NULL;
     autojson cJSON *head = journal_head(bring, tree_fd, &err);
     struct journal *journal = head ? journal_resume(place_work_fd(bring->place), head, past) : NULL;
-    bool archive = download_is_archive(bring->object->name);
-    bool fits = archive ? past->has_place && past->place.mark.offset < bring->object->size
-                        : past->part_count > 0;
-    if (journal && fits && (!archive || tree_prune(tree_fd, &past->names, &err) == 0)) {
+    if (journal && is_of_use(bring, past) && tree_prune(tree_fd, &past->names, &err) == 0) {
         struct size_text have = size_format(bytes_of(bring, past));
         log_info(run->log, "going on where a killed run was: %s are here", have.text);
         return journal;
@@ -76,43 +104,71 @@ static struct journal *take_over(const struct bring *bring, struct journal_past 
     return NULL;
 }
 
+/* Without a journal the load goes on all the same. */
 static int start_over(const struct bring *bring, struct journal **journal, struct err *err)
 {
+    CLEANUP(err_clear) struct err none = ERR_INIT;
     int tree_fd = -1;
     if (place_new_tree(bring->place, &tree_fd, err) != 0)
         return -1;
-    autojson cJSON *head = journal_head(bring, tree_fd, err);
+    autojson cJSON *head = journal_head(bring, tree_fd, &none);
     *journal = head ? journal_new(place_work_fd(bring->place), head) : NULL;
-    err_clear(err);
     return 0;
 }
 
-static int download(const struct bring *bring, struct journal *journal,
-                    const struct journal_past *past, struct download_stats *stats, struct err *err)
+static void count_on(struct download_stats *stats, const struct journal_past *past)
 {
+    stats->unpacked.entries = past->entries;
+    stats->unpacked.files = past->files;
+    stats->unpacked.apparent_bytes = past->apparent_bytes;
+    atomic_store(&stats->unpacked.disk_bytes, past->disk_bytes);
+    for (size_t i = 0; i < past->names.len && i < UNPACK_NAMES; i++)
+        strv_add(&stats->unpacked.names, past->names.items[i]);
+}
+
+/* `past`: of a killed run that was within this object; or NULL. */
+static int bring_object(const struct bring *bring, size_t number, struct journal *journal,
+                        const struct journal_past *past, const struct unpack_limits *limits,
+                        struct download_stats *stats, struct err *err)
+{
+    const struct manifest_object *item = &bring->set->manifest.objects[number];
     struct download download = {.http = bring->http,
                                 .gcs = bring->gcs,
-                                .object = bring->object,
+                                .object = &item->object,
                                 .connections = bring->options->connections,
                                 .part_size = bring->options->part_size,
                                 .tree_fd = place_old_tree(bring->place),
+                                .limits = *limits,
                                 .journal = journal,
                                 .past = past};
-    uint64_t present = past ? past->disk_bytes : 0;
-    if (check_room(bring, present, &download.limits.disk_bytes, err) != 0)
-        return -1;
-    return download_is_archive(bring->object->name) ? download_archive(&download, stats, err)
-                                                    : download_file(&download, stats, err);
+    if (journal && !past)
+        journal_object(journal, number, &stats->unpacked);
+    return item->path ? download_file(&download, item->path, stats, err)
+                      : download_archive(&download, stats, err);
 }
 
-int bring_object(const struct bring *bring, struct download_stats *stats, struct err *err)
+static int bring_all(const struct bring *bring, struct journal *journal,
+                     const struct journal_past *past, struct download_stats *stats, struct err *err)
+{
+    struct unpack_limits limits;
+    count_on(stats, past);
+    if (check_room(bring, past->disk_bytes, &limits, err) != 0)
+        return -1;
+    for (size_t i = past->object; i < bring->set->manifest.object_count; i++) {
+        bool within = i == past->object && (past->has_place || past->part_count > 0);
+        if (bring_object(bring, i, journal, within ? past : NULL, &limits, stats, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int bring_set(const struct bring *bring, struct download_stats *stats, struct err *err)
 {
     struct journal_past past = {0};
     struct journal *journal = take_over(bring, &past);
-    bool resumed = journal != NULL;
-    int result = resumed ? 0 : start_over(bring, &journal, err);
+    int result = journal ? 0 : start_over(bring, &journal, err);
     if (result == 0)
-        result = download(bring, journal, resumed ? &past : NULL, stats, err);
+        result = bring_all(bring, journal, &past, stats, err);
     journal_free(journal);
     journal_past_clear(&past);
     return result;

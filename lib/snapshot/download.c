@@ -72,9 +72,16 @@ static int wait_for_stages(struct archive *archive, struct download_stats *stats
     return flow_check(archive->flow, err);
 }
 
+/* Where a killed run was within this archive, or NULL. */
+static const struct journal_past *past_of(const struct download *download)
+{
+    return download->past && download->past->has_place ? download->past : NULL;
+}
+
 static struct mark start_of(const struct download *download)
 {
-    return download->past ? download->past->place.mark : (struct mark){0};
+    const struct journal_past *past = past_of(download);
+    return past ? past->place.mark : (struct mark){0};
 }
 
 static int prepare(struct archive *archive, struct fetch_sink *sink, struct err *err)
@@ -107,22 +114,16 @@ static int prepare(struct archive *archive, struct fetch_sink *sink, struct err 
 
 static struct unpack_job job_of(const struct download *download, struct download_stats *stats)
 {
-    const struct journal_past *past = download->past;
+    const struct journal_past *past = past_of(download);
     struct unpack_job job = {.tree_fd = download->tree_fd,
                              .limits = download->limits,
                              .stats = &stats->unpacked,
                              .journal = download->journal};
-    if (!past)
-        return job;
-    job.from = &past->place;
-    job.dirs = past->dirs;
-    job.dir_count = past->dir_count;
-    stats->unpacked.entries = past->entries;
-    stats->unpacked.files = past->files;
-    stats->unpacked.apparent_bytes = past->apparent_bytes;
-    atomic_store(&stats->unpacked.disk_bytes, past->disk_bytes);
-    for (size_t i = 0; i < past->names.len && i < UNPACK_NAMES; i++)
-        strv_add(&stats->unpacked.names, past->names.items[i]);
+    if (past) {
+        job.from = &past->place;
+        job.dirs = past->dirs;
+        job.dir_count = past->dir_count;
+    }
     return job;
 }
 
@@ -139,7 +140,7 @@ static int run_archive(struct archive *archive, struct download_stats *stats, st
     if (result != 0)
         stages_abort(archive->stages);
     stages_join(archive->stages);
-    stats->received = fetch_received(archive->fetch);
+    stats->received += fetch_received(archive->fetch);
     return result == 0 ? fetch_verify(archive->fetch, err) : -1;
 }
 

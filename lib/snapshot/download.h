@@ -27,8 +27,8 @@ struct download_stats {
 bool download_is_archive(const char *name);
 int download_archive(const struct download *download, struct download_stats *stats,
                      struct err *err) MUST_CHECK;
-/* Below the folder under its own name, the part after the last slash. */
-int download_file(const struct download *download, struct download_stats *stats,
+/* Becomes the file `path` (as tar_clean_path makes it) below the folder. */
+int download_file(const struct download *download, const char *path, struct download_stats *stats,
                   struct err *err) MUST_CHECK;
 
 #endif

@@ -1,12 +1,11 @@
-/* An object that is no archive: its parts are written where they belong, in any order. */
+/* An object that becomes a file: its parts are written where they belong, in any order. */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "snapshot/download.h"
 #include "snapshot/fetch.h"
-#include "snapshot/tar.h"
+#include "snapshot/tree.h"
 
 #define PART_RETRY_MS ((int64_t)120 * 1000)
 
@@ -70,40 +69,51 @@ static int fetch_all(const struct download *download, struct file *file, struct 
     int result = fetch_run(fetch, err);
     if (result == 0)
         result = fetch_verify(fetch, err);
-    stats->received = fetch_received(fetch);
+    stats->received += fetch_received(fetch);
     fetch_free(fetch);
     return result;
 }
 
-static int open_file(const struct download *download, const char *name, struct err *err)
+static int open_file(const struct download *download, const struct tar_entry *entry,
+                     struct err *err)
 {
-    int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (download->past ? 0 : O_EXCL);
-    autoclose int fd = openat(download->tree_fd, name, flags, 0644);
-    if (fd < 0)
-        return err_set_errno(err, ERR_FAILED, errno, "cannot make file '%s'", name);
-    if (ftruncate(fd, (off_t)download->object->size) != 0)
-        return err_set_errno(err, ERR_FAILED, errno, "cannot make a file of %llu bytes",
-                             (unsigned long long)download->object->size);
+    autotree struct tree *tree = tree_new(download->tree_fd);
+    autoclose int fd = -1;
+    bool resumed = download->past && download->past->part_count > 0;
+    if ((resumed ? tree_reopen(tree, entry, &fd, err) : tree_file(tree, entry, &fd, err)) != 0)
+        return err_prefix(err, "file '%s'", entry->path);
+    if (fchmod(fd, 0644) != 0 || ftruncate(fd, (off_t)entry->size) != 0)
+        return err_set_errno(err, ERR_FAILED, errno, "cannot make file '%s' of %llu bytes",
+                             entry->path, (unsigned long long)entry->size);
     int made = fd;
     fd = -1;
     return made;
 }
 
-int download_file(const struct download *download, struct download_stats *stats, struct err *err)
+static void count_file(const struct tar_entry *entry, int fd, uint64_t before,
+                       struct unpack_stats *stats)
 {
-    autofree char *path = NULL;
-    if (tar_clean_path(download->object->name, &path, err) != 0)
-        return err_prefix(err, "object '%s'", download->object->name);
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
-    if (*name == '\0')
-        return err_set(err, ERR_FAILED, "object '%s' has no name for a file",
-                       download->object->name);
-    autoclose int fd = open_file(download, name, err);
-    if (fd < 0)
-        return -1;
+    struct stat st;
+    if (fstat(fd, &st) == 0) /* what a killed run wrote is in there too */
+        atomic_store(&stats->disk_bytes, before + (uint64_t)st.st_blocks * 512);
+    stats->files++;
+    stats->entries++;
+    stats->apparent_bytes += entry->size;
+    if (stats->names.len < UNPACK_NAMES)
+        strv_add(&stats->names, entry->path);
+}
+
+int download_file(const struct download *download, const char *path, struct download_stats *stats,
+                  struct err *err)
+{
+    struct tar_entry entry = {
+        .type = TAR_FILE, .path = (char *)path, .size = download->object->size};
+    uint64_t before = atomic_load(&stats->unpacked.disk_bytes);
     struct flow *flow = NULL;
-    if (flow_new(&flow, err) != 0)
+    if (download->journal)
+        journal_entry(download->journal, &entry);
+    autoclose int fd = open_file(download, &entry, err);
+    if (fd < 0 || flow_new(&flow, err) != 0)
         return -1;
     struct file file = {.fd = fd,
                         .part_size = download->part_size,
@@ -111,11 +121,6 @@ int download_file(const struct download *download, struct download_stats *stats,
                         .journal = download->journal};
     int result = fetch_all(download, &file, flow, stats, err);
     flow_free(flow);
-    struct stat st;
-    if (fstat(fd, &st) == 0)
-        atomic_store(&stats->unpacked.disk_bytes, (uint64_t)st.st_blocks * 512);
-    stats->unpacked.files = stats->unpacked.entries = 1;
-    stats->unpacked.apparent_bytes = download->object->size;
-    strv_add(&stats->unpacked.names, name);
+    count_file(&entry, fd, before, &stats->unpacked);
     return result;
 }

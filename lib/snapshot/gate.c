@@ -3,8 +3,9 @@
 #include "necoops/base/timefmt.h"
 #include "snapshot/gate.h"
 
-#define POLL_MS 1000
-#define TRY_MS  10000
+#define POLL_MS     100 /* at first; then more and more seldom */
+#define POLL_MAX_MS 1000
+#define TRY_MS      10000
 
 struct waiting {
     const struct gate *gate;
@@ -154,6 +155,7 @@ static bool ends_run(const struct waiting *waiting, const struct err *err)
 
 static int wait_until_ready(struct waiting *waiting, struct err *err)
 {
+    int64_t pause = POLL_MS;
     for (;;) {
         CLEANUP(err_clear) struct err why = ERR_INIT;
         if (check_all(waiting, &why) == 0)
@@ -163,8 +165,10 @@ static int wait_until_ready(struct waiting *waiting, struct err *err)
             return -1;
         }
         progress_update(waiting->run->progress, "%s", err_text(&why));
-        if (!ends_run(waiting, &why) && run_sleep(waiting->run, POLL_MS, "the cluster", err) == 0)
+        if (!ends_run(waiting, &why) && run_sleep(waiting->run, pause, "the cluster", err) == 0) {
+            pause = 2 * pause < POLL_MAX_MS ? 2 * pause : POLL_MAX_MS;
             continue;
+        }
         if (err->code == ERR_INTERRUPTED || err->code == ERR_TERMINATED)
             return -1;
         return err_set(err, ERR_TIMEOUT, "timed out waiting for the cluster of '%s': %s",

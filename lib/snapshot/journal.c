@@ -140,6 +140,27 @@ void journal_entry(struct journal *journal, const struct tar_entry *entry)
     add_line(journal, line);
 }
 
+static void add_stats(cJSON *line, const struct unpack_stats *stats)
+{
+    json_set_i64(line, "entries", (int64_t)stats->entries);
+    json_set_i64(line, "files", (int64_t)stats->files);
+    json_set_i64(line, "apparent", (int64_t)stats->apparent_bytes);
+    json_set_i64(line, "disk", (int64_t)atomic_load(&stats->disk_bytes));
+}
+
+void journal_object(struct journal *journal, size_t number, const struct unpack_stats *stats)
+{
+    autojson cJSON *line = json_object();
+    if (journal->fd < 0)
+        return;
+    json_set_str(line, "is", "object");
+    json_set_i64(line, "number", (int64_t)number);
+    add_stats(line, stats);
+    add_line(journal, line);
+    flush(journal);
+    journal->noted = false;
+}
+
 /* The file that the place is in, once for all its places. */
 static void note_file(struct journal *journal, const struct tar_entry *entry)
 {
@@ -173,10 +194,7 @@ void journal_place(struct journal *journal, const struct unpack_place *place,
     json_set_i64(line, "extentAt", (int64_t)place->extent_at);
     json_set_i64(line, "left", (int64_t)place->left);
     json_set_i64(line, "pad", (int64_t)place->pad);
-    json_set_i64(line, "entries", (int64_t)stats->entries);
-    json_set_i64(line, "files", (int64_t)stats->files);
-    json_set_i64(line, "apparent", (int64_t)stats->apparent_bytes);
-    json_set_i64(line, "disk", (int64_t)atomic_load(&stats->disk_bytes));
+    add_stats(line, stats);
     add_line(journal, line);
     flush(journal);
 }

@@ -1,10 +1,10 @@
 /* The record of what a load has finished, from which a run that follows a killed one goes on.
  *
- * One line of JSON each, appended to a file in the work folder: the first says which object into
- * which folder in which boot of the machine (what is not synced does not outlive that); then parts
- * of a file that are whole, or folders, names and places of an archive that is being unpacked. A
- * last line that is cut off is not there. A journal that cannot be written is given up: the next
- * run starts over.
+ * One line of JSON each, appended to a file in the work folder: the first says which objects into
+ * which folder in which boot of the machine (what is not synced does not outlive that); then, for
+ * each object, parts of a file that are whole, or folders, names and places of an archive that is
+ * being unpacked. A last line that is cut off is not there. A journal that cannot be written is
+ * given up: the next run starts over.
  */
 #ifndef SNAPSHOT_JOURNAL_H
 #define SNAPSHOT_JOURNAL_H
@@ -21,6 +21,7 @@ struct journal_part {
 
 /* What a killed run left. */
 struct journal_past {
+    size_t object; /* that was being brought; all before it are done */
     bool has_place;
     struct unpack_place place;
     struct tar_entry *dirs;
@@ -28,7 +29,7 @@ struct journal_past {
     struct strv names; /* of all that was unpacked, folders left out; sorted */
     uint64_t entries, files, apparent_bytes, disk_bytes;
     struct journal_part *parts;
-    size_t part_count;
+    size_t part_count, part_room;
 };
 void journal_past_clear(struct journal_past *past);
 
@@ -40,6 +41,8 @@ struct journal *journal_new(int dir_fd, const cJSON *head);
 struct journal *journal_resume(int dir_fd, const cJSON *head, struct journal_past *past);
 void journal_free(struct journal *journal); /* the file stays */
 
+/* The object of this number begins; those before it are done, and came to this. */
+void journal_object(struct journal *journal, size_t number, const struct unpack_stats *stats);
 /* An entry begins. */
 void journal_entry(struct journal *journal, const struct tar_entry *entry);
 /* All before this place is written to its files. One in a few hundred kilobytes is kept. */

@@ -120,6 +120,17 @@ static bool is_within(const struct unpack_place *place)
     return place->left == left - place->extent_at;
 }
 
+/* The journal may end here. */
+static bool set_end(struct reading *reading, const cJSON *line)
+{
+    struct journal_past *past = reading->past;
+    past->dir_count = reading->dir_count;
+    reading->name_count = reading->names.len;
+    return get_u64(line, "entries", &past->entries) && get_u64(line, "files", &past->files) &&
+           get_u64(line, "apparent", &past->apparent_bytes) &&
+           get_u64(line, "disk", &past->disk_bytes);
+}
+
 static bool set_place(struct reading *reading, const cJSON *line)
 {
     struct journal_past *past = reading->past;
@@ -130,25 +141,37 @@ static bool set_place(struct reading *reading, const cJSON *line)
     copy_file(&place->entry, &reading->file);
     place->mark.format = format[0];
     past->has_place = true;
-    past->dir_count = reading->dir_count;
-    reading->name_count = reading->names.len;
     return get_u64(line, "offset", &place->mark.offset) && get_crc(line, &place->mark.crc) &&
            get_size(line, "extent", &place->extent) &&
            get_u64(line, "extentAt", &place->extent_at) && get_u64(line, "left", &place->left) &&
-           get_size(line, "pad", &place->pad) && get_u64(line, "entries", &past->entries) &&
-           get_u64(line, "files", &past->files) &&
-           get_u64(line, "apparent", &past->apparent_bytes) &&
-           get_u64(line, "disk", &past->disk_bytes) && is_within(place);
+           get_size(line, "pad", &place->pad) && set_end(reading, line) && is_within(place);
 }
 
-static bool add_part(struct journal_past *past, const cJSON *line)
+/* What was said of the object before is of no use any more, but for its names. */
+static bool set_object(struct reading *reading, const cJSON *line)
 {
+    struct journal_past *past = reading->past;
+    for (size_t i = 0; i < reading->dir_count; i++)
+        tar_entry_clear(&reading->dirs[i]);
+    reading->dir_count = 0;
+    tar_entry_clear(&reading->file);
+    past->has_place = false;
+    past->part_count = 0;
+    return get_size(line, "number", &past->object) && set_end(reading, line);
+}
+
+static bool add_part(struct reading *reading, const cJSON *line)
+{
+    struct journal_past *past = reading->past;
     struct journal_part part = {0};
     if (!get_size(line, "index", &part.index) || !get_crc(line, &part.crc))
         return false;
-    if ((past->part_count & (past->part_count + 1)) == 0)
-        past->parts = xrealloc(past->parts, (2 * past->part_count + 2) * sizeof(*past->parts));
+    if (past->part_count == past->part_room) {
+        past->part_room = 2 * past->part_room + 16;
+        past->parts = xrealloc(past->parts, past->part_room * sizeof(*past->parts));
+    }
     past->parts[past->part_count++] = part;
+    reading->name_count = reading->names.len;
     return true;
 }
 
@@ -173,7 +196,9 @@ static int read_line(struct reading *reading, const cJSON *line)
     if (strcmp(kind, "place") == 0)
         return set_place(reading, line) ? 1 : -1;
     if (strcmp(kind, "part") == 0)
-        return add_part(reading->past, line) ? 1 : -1;
+        return add_part(reading, line) ? 1 : -1;
+    if (strcmp(kind, "object") == 0)
+        return set_object(reading, line) ? 1 : -1;
     return -1;
 }
 

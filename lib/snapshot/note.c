@@ -18,15 +18,14 @@ static bool is_this_boot(const cJSON *note, const char *key)
     return *now && strcmp(json_str_or(note, key, ""), now) == 0;
 }
 
-cJSON *note_new(const char *source, const struct gcs_object *object, const struct strv *files)
+cJSON *note_new(const char *url, const struct gcs_object *named, const struct strv *files)
 {
     cJSON *note = json_object();
     autofree char *boot = note_boot_id();
-    struct crc32c_text crc = crc32c_base64(object->crc32c);
-    json_set_str(note, "source", source);
-    json_set_i64_str(note, "generation", object->generation);
+    struct crc32c_text crc = crc32c_base64(named->crc32c);
+    json_set_str(note, "url", url);
+    json_set_i64_str(note, "generation", named->generation);
     json_set_str(note, "crc32c", crc.text);
-    json_set_i64_str(note, "size", (int64_t)object->size);
     json_set_str(note, "unpackedInBoot", boot);
     json_set_bool(note, "synced", false);
     cJSON *names = json_set_array(note, "files");
@@ -35,12 +34,12 @@ cJSON *note_new(const char *source, const struct gcs_object *object, const struc
     return note;
 }
 
-bool note_is(const cJSON *note, const char *source, const struct gcs_object *object)
+bool note_is(const cJSON *note, const char *url, const struct gcs_object *named)
 {
     int64_t generation = 0;
-    struct crc32c_text crc = crc32c_base64(object->crc32c);
-    return note && strcmp(json_str_or(note, "source", ""), source) == 0 &&
-           json_i64(note, "generation", &generation) && generation == object->generation &&
+    struct crc32c_text crc = crc32c_base64(named->crc32c);
+    return note && strcmp(json_str_or(note, "url", ""), url) == 0 &&
+           json_i64(note, "generation", &generation) && generation == named->generation &&
            strcmp(json_str_or(note, "crc32c", ""), crc.text) == 0 &&
            (json_bool(note, "synced", false) || is_this_boot(note, "unpackedInBoot"));
 }

@@ -7,11 +7,12 @@
 
 /* Names this start of the machine; "" when it cannot be told. Caller frees. */
 char *note_boot_id(void);
-/* A new note: this object, unpacked in this boot, not loaded. `files`: names to look for. */
-cJSON *note_new(const char *source, const struct gcs_object *object, const struct strv *files);
-/* Is this the same object, whole? What was written before the machine last started, and not synced
- * since, is doubted. */
-bool note_is(const cJSON *note, const char *source, const struct gcs_object *object);
+/* A new note: what lies at this URL in this generation, unpacked in this boot, not loaded. `files`:
+ * names to look for. */
+cJSON *note_new(const char *url, const struct gcs_object *named, const struct strv *files);
+/* Is this the same, whole? What was written before the machine last started, and not synced since,
+ * is doubted. */
+bool note_is(const cJSON *note, const char *url, const struct gcs_object *named);
 /* Were VMs restored from it, with this tag, since the machine started? */
 bool note_is_loaded(const cJSON *note, const char *tag);
 /* NULL: nothing is loaded (any more). */

@@ -1,10 +1,17 @@
 #include "necoops/snapshot/snapshot.h"
 
+void snapshot_result_clear(struct snapshot_result *result)
+{
+    free(result->url);
+    *result = (struct snapshot_result){0};
+}
+
 cJSON *snapshot_result_json(const struct snapshot_options *options,
                             const struct snapshot_result *result)
 {
     cJSON *json = json_object();
     json_set_str(json, "source", options->source);
+    json_set_str(json, "url", result->url);
     json_set_i64_str(json, "generation", result->generation);
     json_set_str(json, "to", options->to);
     json_set_bool(json, "downloaded", result->downloaded);

@@ -19,7 +19,7 @@ struct load {
     const struct run *run;
     const struct snapshot_options *options;
     struct snapshot_result *result;
-    struct gcs_object object;
+    struct set set;
     struct place *place;
     cJSON *note; /* of what is there, or will be; NULL: not known */
     int64_t phase_start;
@@ -28,7 +28,7 @@ struct load {
 
 static void load_clear(struct load *load)
 {
-    gcs_object_clear(&load->object);
+    set_clear(&load->set);
     place_free(load->place);
     cJSON_Delete(load->note);
 }
@@ -48,32 +48,20 @@ static void end_phase(struct load *load)
             run_mono_ms(load->run) - load->phase_start;
 }
 
-static int find_object(struct load *load, struct err *err)
-{
-    autofree char *bucket = NULL;
-    autofree char *name = NULL;
-    if (gcs_split_url(load->options->source, &bucket, &name, err) != 0 ||
-        gcs_stat(load->gcs, bucket, name, 0, &load->object, err) != 0)
-        return -1;
-    if (!load->object.has_crc32c)
-        return err_set(err, ERR_FAILED, "'%s' has no CRC32C to verify it by",
-                       load->options->source);
-    return 0;
-}
-
 static int look(struct load *load, struct err *err)
 {
     begin_phase(load, "look", "looking at the snapshot");
     if (place_find(load->run, load->options->to, &load->place, err) != 0 ||
-        find_object(load, err) != 0)
+        set_find(load->gcs, load->http, load->options, &load->set, err) != 0)
         return -1;
     load->note = place_read_note(load->place);
-    if (!note_is(load->note, load->options->source, &load->object)) {
+    if (!note_is(load->note, load->set.url, &load->set.named)) {
         cJSON_Delete(load->note);
         load->note = NULL;
     }
-    load->result->generation = load->object.generation;
-    load->result->bytes = load->object.size;
+    load->result->generation = load->set.named.generation;
+    load->result->bytes = load->set.bytes;
+    load->result->url = xstrdup(load->set.url);
     end_phase(load);
     return 0;
 }
@@ -81,13 +69,13 @@ static int look(struct load *load, struct err *err)
 static int fetch_files(struct load *load, struct err *err)
 {
     struct download_stats stats = {0};
-    begin_phase(load, "download", load->options->source);
+    begin_phase(load, "download", load->set.url);
     struct bring bring = {.http = load->http,
                           .gcs = load->gcs,
                           .options = load->options,
-                          .object = &load->object,
+                          .set = &load->set,
                           .place = load->place};
-    int result = bring_object(&bring, &stats, err);
+    int result = bring_set(&bring, &stats, err);
     load->result->received = stats.received;
     load->result->files = stats.unpacked.files;
     load->result->unpacked_bytes = stats.unpacked.apparent_bytes;
@@ -95,7 +83,7 @@ static int fetch_files(struct load *load, struct err *err)
     if (result == 0) {
         end_phase(load);
         load->result->downloaded = true;
-        load->note = note_new(load->options->source, &load->object, &stats.unpacked.names);
+        load->note = note_new(load->set.url, &load->set.named, &stats.unpacked.names);
     }
     unpack_stats_clear(&stats.unpacked);
     return result;
@@ -159,7 +147,7 @@ static int pass_gate(struct load *load, int64_t loaded_at, struct err *err)
                         .kubeconfig = text.data,
                         .kubeconfig_len = text.len,
                         .name = options->source,
-                        .nodes = options->nodes,
+                        .nodes = options->nodes > 0 ? options->nodes : load->set.manifest.nodes,
                         .timeout_ms = options->gate_timeout_ms,
                         .max_skew_ms = options->max_clock_skew_ms,
                         .loaded_at = loaded_at};
@@ -237,21 +225,23 @@ int snapshot_plan(struct http *http, struct gcs *gcs, const struct snapshot_opti
     CLEANUP(load_clear)
     struct load load = {
         .http = http, .gcs = gcs, .run = http_run(http), .options = options, .result = &result};
-    if (look(&load, err) != 0)
+    int looked = look(&load, err);
+    snapshot_result_clear(&result);
+    if (looked != 0)
         return -1;
     const char *to = place_path(load.place);
-    struct size_text size = size_format(load.object.size);
+    struct size_text size = size_format(load.set.bytes);
     if (load.note)
-        strv_addf(lines, "'%s' is in '%s' already: it would not be downloaded", options->source,
-                  to);
+        strv_addf(lines, "'%s' is in '%s' already: it would not be downloaded", load.set.url, to);
     else
         strv_addf(lines, "would download '%s' (generation %" PRId64 ", %s) and %s '%s'",
-                  options->source, load.object.generation, size.text,
+                  load.set.url, load.set.named.generation, size.text,
                   place_exists(load.place) ? "replace" : "make", to);
     if (options->loader == SNAPSHOT_LOADER_NONE)
         return 0;
-    autofree char *command = options->load->len > 0
-                                 ? strv_join(options->load, " ")
+    autofree char *command = options->load->len > 0 ? strv_join(options->load, " ")
+                             : options->loader == SNAPSHOT_LOADER_QMP
+                                 ? xasprintf("loadvm %s", options->tag)
                                  : xasprintf("pmctl snapshot load %s", options->tag);
     if (options->if_needed && load.note && note_is_loaded(load.note, options->tag))
         strv_addf(lines, "snapshot '%s' is loaded already: nothing would be done", options->tag);

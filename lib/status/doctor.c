@@ -110,7 +110,7 @@ static enum outcome outcome_of(const cJSON *check)
 
 void doctor_print(const cJSON *checks, FILE *stream, bool color)
 {
-    autotable struct table table;
+    autotable struct table table = {.rows = NULL};
     const cJSON *check;
     table_init(&table, (const char *const[]){"", "CHECK", "", NULL});
     cJSON_ArrayForEach(check, checks)

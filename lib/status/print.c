@@ -167,7 +167,7 @@ static enum table_color app_color(const cJSON *app)
 
 static void print_apps(const struct page *page)
 {
-    autotable struct table table;
+    autotable struct table table = {.rows = NULL};
     const cJSON *app;
     if (cJSON_GetArraySize(json_at(page->value, "apps")) == 0)
         return;
@@ -204,7 +204,7 @@ static char *event_detail(const cJSON *entry)
 
 static void print_timeline(const struct page *page)
 {
-    autotable struct table table;
+    autotable struct table table = {.rows = NULL};
     const cJSON *entry;
     if (cJSON_GetArraySize(json_at(page->value, "timeline")) == 0)
         return;

@@ -7,6 +7,8 @@ A row prints, for each program, the median of wall and processor time and the pe
 runs taken in turn, then the ratio of each peer to necoops. A peer that is not installed is left out.
 This machine's noise moves all of them alike: quote ratios, not seconds.
 """
+import atexit
+import functools
 import importlib
 import os
 import pathlib
@@ -14,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -27,18 +28,26 @@ class Sample:
         self.wall, self.cpu, self.rss = wall, cpu, rss
 
 
+@functools.cache
+def helper():
+    """measure.c, built once a run."""
+    folder = tempfile.TemporaryDirectory(prefix="necoops-measure-")
+    atexit.register(folder.cleanup)
+    program = pathlib.Path(folder.name) / "measure"
+    subprocess.run(["cc", "-O1", "-D_GNU_SOURCE", "-o", program, HERE / "measure.c"], check=True)
+    return program
+
+
 def measure(argv, env, cwd):
     """Runs a process to its end; it must end with 0."""
-    begin = time.monotonic()
-    process = subprocess.Popen([str(a) for a in argv], env=env, cwd=cwd, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    error = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - begin
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"{argv[0]} ended with {process.returncode}: {error.decode()}")
-    return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    cost = helper().with_name("cost")
+    done = subprocess.run([helper(), cost, *map(str, argv)], env=env, cwd=cwd,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE)
+    if done.returncode != 0:
+        raise SystemExit(f"{argv[0]} ended with {done.returncode}: {done.stderr.decode()}")
+    wall, cpu, kib = cost.read_text().split()
+    return Sample(float(wall), float(cpu), int(kib) * 1024)
 
 
 def compare(title, programs, runs, env, cwd, bound=None):

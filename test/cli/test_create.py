@@ -275,6 +275,19 @@ def test_stopped_while_it_is_set_up(cloud, setup):
     assert one_running(emulator)["id"] != first["id"]
 
 
+def test_rebooted_while_it_is_set_up(cloud, setup):
+    setup(STEERED)
+    emulator = cloud()
+    run = emulator.start("necoops-create")
+    run.wait_for("setup: running the setup script")
+    emulator.finish_operation("asia-northeast1-c", emulator.api("POST", emulator.zone_url(
+        "asia-northeast1-c", "instances/neco-ops/reset")))
+    run.wait_for("warning: the instance booted again while it was being set up")
+    emulator.set_metadata(one_running(emulator), go="on")
+    result = run.end()
+    assert result.status == 0 and len(inserts(emulator)) == 1, result
+
+
 def wait_until_inserted(emulator, count):
     """Waits for so many insertions, the last one done."""
     wait_for(lambda: len(inserts(emulator)) == count and

@@ -9,6 +9,8 @@ import signal
 import stat
 import subprocess
 import tarfile
+import urllib.parse
+import urllib.request
 
 import pytest
 
@@ -282,6 +284,119 @@ def test_wrong_use(folder, images, start_emulator):
         assert result.status == status and message in result.err, (argv, result)
         assert len(result.err.splitlines()) <= 3, result
         assert not (folder / "dest").exists()
+
+
+# ---- sets: a manifest, and a pointer to manifests ----
+
+def publish(emulator, name, data):
+    """Uploads an object as the service's documentation says; what the service says of it."""
+    request = urllib.request.Request(
+        f"{emulator.url}/upload/storage/v1/b/snapshots/o?uploadType=media&name="
+        + urllib.parse.quote(name, safe=""), data=data, method="POST",
+        headers={"Authorization": "Bearer " + emulator.token(),
+                 "Content-Type": "application/octet-stream"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def publish_set(emulator, folder, parts, **facts):
+    """A set below a folder of the bucket: {name: (data, path or None)}; the manifest's URL."""
+    listed = []
+    for name, (data, path) in parts.items():
+        value = publish(emulator, f"{folder}/{name}", data)
+        item = {"name": name, **{k: value[k] for k in ("generation", "size", "crc32c")}}
+        if path:
+            item["path"] = path
+        listed.append(item)
+    manifest = {"kind": "necoops.snapshot", "formatVersion": 1, "objects": listed, **facts}
+    publish(emulator, f"{folder}/manifest.json", json.dumps(manifest).encode())
+    return f"{folder}/manifest.json"
+
+
+@pytest.fixture
+def bucket(start_emulator):
+    """An emulator with an empty bucket."""
+    return start_emulator(seed={"buckets": {"snapshots": {}}})
+
+
+def test_set_of_several_objects(folder, images, bucket):
+    archive = pack(images, "s.tar.zst", folder).read_bytes()
+    disk = random.Random(2).randbytes(600_000)
+    name = publish_set(bucket, "sets/1", {"s.tar.zst": (archive, None),
+                                          "disk": (disk, "volumes/node2/disk.img")},
+                       tags=["init"], unpackedBytes="7000000", entries=20)
+    result = load(bucket, name, "-o", "json")
+    assert result.status == 0, result
+    assert (folder / "dest/volumes/node2/disk.img").read_bytes() == disk
+    shutil.rmtree(folder / "dest/volumes/node2")
+    found, wanted = listing(folder / "dest"), listing(images)
+    assert {k: v[3] for k, v in found.items()} == {k: v[3] for k, v in wanted.items()}
+    assert result.json["url"] == f"gs://snapshots/{name}"
+    assert result.json["bytes"] == len(archive) + len(disk)
+
+
+def test_pointer(folder, images, bucket):
+    old = publish_set(bucket, "sets/1", {"s.tar": (pack(images, "s.tar", folder).read_bytes(), None)})
+    (images / "new").write_text("new")
+    new = publish_set(bucket, "sets/2", {"s.tar": (pack(images, "s.tar", folder).read_bytes(), None)})
+    pointer = {"kind": "necoops.current", "formatVersion": 1,
+               "sets": [{"manifest": new}, {"manifest": old}]}
+    publish(bucket, "current.json", json.dumps(pointer).encode())
+    result = load(bucket, "current.json", "-o", "json")
+    assert result.status == 0 and result.json["url"].endswith("sets/2/manifest.json"), result
+    assert (folder / "dest/new").exists()
+    assert load(bucket, "current.json", "-o", "json").json["downloaded"] is False
+    # Half of the new set is gone: the one before it is taken, and that is said.
+    bucket.api("DELETE", "/storage/v1/b/snapshots/o/sets%2F2%2Fs.tar")
+    result = load(bucket, "current.json", "-o", "json")
+    assert result.status == 0 and result.json["url"].endswith("sets/1/manifest.json"), result
+    assert "sets/2/manifest.json' is not whole" in result.err
+    assert "taking the one before it" in result.err
+    assert not (folder / "dest/new").exists()
+    bucket.api("DELETE", "/storage/v1/b/snapshots/o/sets%2F1%2Fs.tar")
+    result = load(bucket, "current.json")
+    assert result.status == 1 and "names no set that can be loaded" in result.err, result
+    assert (folder / "dest/link").is_symlink()
+
+
+FACTS = {
+    "expired": ({"certificatesExpire": "2020-01-01T00:00:00Z"},
+                "the certificates inside expired at 2020-01-01T00:00:00Z"),
+    "larger": ({"unpackedBytes": "1000000"}, "more than the 1000000 bytes"),
+    "more entries": ({"entries": 3}, "more than the 3 entries"),
+    "more on disk": ({"diskBytes": "400000"}, "more than the 400000 bytes of disk space"),
+    "no room": ({"diskBytes": str(1 << 50)}, "no room for the snapshot"),
+    "version": ({"formatVersion": 2}, "formatVersion that this necoops does not know"),
+    "kind": ({"kind": "other"}, "is no snapshot manifest"),
+    "no objects": ({"objects": []}, "'objects' must be a list"),
+    "path": ({"objects": [{"name": "s.tar", "generation": "1", "size": "1", "crc32c": "AAAAAA==",
+                           "path": "../x"}]}, "path leaves the destination with '..'"),
+    "size": ({"objects": [{"name": "s.tar", "generation": "1", "size": "-1",
+                           "crc32c": "AAAAAA=="}]}, "each of 'objects' wants"),
+}
+
+
+def test_manifests_that_do_not_hold(folder, images, old, bucket):
+    archive = pack(images, "s.tar", folder).read_bytes()
+    for number, (what, (facts, message)) in enumerate(FACTS.items()):
+        name = publish_set(bucket, f"sets/{number}", {"s.tar": (archive, None)}, **facts)
+        result = load(bucket, name)
+        assert result.status == 1 and message in result.err, (what, result)
+        old()
+    for text in (b"", b"{", b"[]", b"null", b"{\"kind\": \"necoops.current\"}"):
+        publish(bucket, "broken.json", text)
+        result = load(bucket, "broken.json")
+        assert result.status == 1 and "broken.json" in result.err, (text, result)
+        old()
+
+
+def test_tag_that_the_set_does_not_have(folder, images, old, bucket):
+    archive = pack(images, "s.tar", folder).read_bytes()
+    name = publish_set(bucket, "sets/1", {"s.tar": (archive, None)}, tags=["init", "later"])
+    result = bucket.run(LOAD, "--to", "dest", "--tag", "other", f"gs://snapshots/{name}")
+    assert result.status == 1, result
+    assert "it has no snapshot 'other', only 'init', 'later'" in result.err
+    old()
 
 
 # ---- faults ----

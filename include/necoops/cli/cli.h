@@ -24,12 +24,19 @@ struct cli {
     bool color;    /* for standard output */
 };
 
+/* An option that is a configuration key by another name: given, it wins over --set. */
+struct cli_key {
+    const char **value; /* of an OPT_STRING; NULL ends the list */
+    const char *key;
+};
+
 struct cli_tool {
     const char *name;        /* "necoops-create" */
     const char *synopsis;    /* what follows the name in the usage line */
     const char *summary;     /* one sentence */
     const char *description; /* paragraphs of --help: what it does, what next */
     const struct opt *opts;  /* the tool's own, ended by an empty row; may be NULL */
+    const struct cli_key *keys; /* may be NULL */
     const char *examples;    /* for --help */
     size_t operands_max;
     int64_t timeout_ms; /* default of --timeout; 0: none */

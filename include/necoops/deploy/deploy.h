@@ -32,6 +32,7 @@ struct deploy_options {
     int64_t lock_timeout_ms; /* -1: as configured */
     const char *junit;  /* file, or NULL */
     const char *events; /* file, or NULL */
+    const char *report; /* HTML file, or NULL */
 };
 
 /* One thing behind a failure. */

@@ -12,6 +12,9 @@ enum recreate { RECREATE_FAILED, RECREATE_CHANGED, RECREATE_ALWAYS, RECREATE_NEV
 struct create_options {
     enum recreate recreate;
     bool keep_failed;
+    int64_t keep_ms;      /* with keep_failed: its soft end becomes so long from now; 0: as it is */
+    const char *evidence; /* folder for what a failed instance leaves, or NULL */
+    bool follow;          /* its console is told as it comes */
     bool dry_run;
 };
 

@@ -16,4 +16,8 @@ int instance_extend(const struct run *run, struct gce *gce, const char *name,
                     const struct strv *zones, int64_t ms, bool dry_run, struct extend_result *out,
                     struct err *err) MUST_CHECK;
 
+/* Sets the soft end of one instance, bounded by its hard end. */
+int instance_set_soft_end(const struct run *run, struct gce *gce, const cJSON *instance,
+                          int64_t soft_end, struct extend_result *out, struct err *err) MUST_CHECK;
+
 #endif

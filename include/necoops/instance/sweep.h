@@ -8,17 +8,20 @@
 #include "necoops/base/strv.h"
 #include "necoops/gce/gce.h"
 
+/* Instances are told as {"id","name","zone","status","softEnd"?,"why"?}. */
 struct sweep_options {
     const struct strv *exclude_names;  /* patterns with '*' and '?' */
     const struct strv *exclude_labels; /* KEY or KEY=VALUE */
     bool dry_run;
+    /* Each one that stays, and `why` (not past its end, excluded), as the list comes: there may be
+     * very many, and none is kept in memory. Borrowed. */
+    void (*kept)(void *arg, const cJSON *instance);
+    void *arg;
 };
 
-/* Arrays of {"id","name","zone","status","softEnd"?,"why"?}. */
 struct sweep_result {
-    cJSON *deleted; /* or, with dry_run, what would be */
-    cJSON *kept;    /* not past its end, or excluded: `why` */
-    cJSON *failed;  /* `why` */
+    cJSON *deleted; /* array; with dry_run, what would be */
+    cJSON *failed;  /* array: `why` */
     struct strv unreachable; /* zones that could not be asked */
 };
 void sweep_result_clear(struct sweep_result *result);

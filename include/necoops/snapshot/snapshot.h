@@ -4,7 +4,7 @@
  *
  * An object named *.tar, *.tar.zst, *.tar.gz or *.tar.xz (or .tgz, .tzst, .txz) is an archive; its
  * compression goes by its first bytes. Any other object is a file that is put into the destination
- * under its own name.
+ * under its own name. One named *.json is the manifest of a set, or a pointer to sets: manifest.h.
  */
 #ifndef NECOOPS_SNAPSHOT_SNAPSHOT_H
 #define NECOOPS_SNAPSHOT_SNAPSHOT_H
@@ -18,21 +18,23 @@
 
 enum snapshot_loader {
     SNAPSHOT_LOADER_COMMAND, /* the load command, checked by the verify command */
+    SNAPSHOT_LOADER_QMP,     /* QEMU's own monitors, all VMs together */
     SNAPSHOT_LOADER_NONE,    /* the files are all that is wanted */
 };
 
 /* Everything is borrowed. Commands are argument vectors, run without a shell. */
 struct snapshot_options {
-    const char *source; /* gs://BUCKET/OBJECT */
+    const char *source; /* gs://BUCKET/OBJECT: an archive, a file, a manifest or a pointer */
     const char *to;     /* destination folder */
     const char *tag;    /* name of the VM snapshot inside */
     int connections;    /* requests side by side */
     uint64_t part_size; /* bytes of one request, at most */
     bool if_needed;     /* nothing is done when this generation is there and was loaded */
     enum snapshot_loader loader;
-    const struct strv *load;   /* empty: pmctl snapshot load TAG */
+    const struct strv *load;   /* empty: pmctl snapshot load TAG; with qmp: what starts the VMs */
     const struct strv *verify; /* prints JSON that names what is loaded; empty: not checked */
-    const cJSON *before;       /* array of commands, or NULL */
+    const struct strv *qmp_sockets; /* of the monitors: paths or globs; for the loader qmp */
+    const cJSON *before;            /* array of commands, or NULL */
     const cJSON *after;
     const struct strv *kubeconfig_issue; /* prints a kubeconfig; empty: none is issued */
     const char *kubeconfig_to;           /* a file, gs://BUCKET/OBJECT, or NULL */
@@ -40,6 +42,9 @@ struct snapshot_options {
     bool gate;                           /* wait for the cluster */
     int64_t gate_timeout_ms;
     int64_t max_clock_skew_ms;
+    /* Tells the CPU platform of this machine as Compute Engine names it (the caller frees), or
+     * NULL; asked only when a manifest says on which one it was saved. May be NULL. */
+    char *(*cpu_platform)(struct http *http);
 };
 
 #define SNAPSHOT_PHASES 12
@@ -49,6 +54,7 @@ struct snapshot_phase {
 };
 
 struct snapshot_result {
+    char *url; /* what the source stood for: itself, or the manifest of a set */
     bool downloaded;
     bool loaded;
     int64_t generation;
@@ -61,6 +67,8 @@ struct snapshot_result {
     struct snapshot_phase phases[SNAPSHOT_PHASES];
     size_t phase_count;
 };
+
+void snapshot_result_clear(struct snapshot_result *result);
 
 /* Does all of it. On failure nothing in the destination has changed, unless the text says that the
  * new files are in place and what came after failed. */

@@ -4,6 +4,7 @@
 #include "necoops/yaml/yaml.h"
 #include "emulator/kube/apply.h"
 #include "emulator/kube/patch.h"
+#include "emulator/kube/strategy.h"
 #include "emulator/kube/write.h"
 
 enum patch_kind { PATCH_JSON, PATCH_MERGE, PATCH_STRATEGIC, PATCH_APPLY, PATCH_UNKNOWN };
@@ -94,6 +95,27 @@ static int check_names(const struct write_op *op, const cJSON *now, const cJSON 
                      json_str_or(next, "metadata.name", ""), op->call->name);
 }
 
+/* Fields that the patch brought in and the schema has not. */
+static int check_fields(const struct write_op *op, const cJSON *document, struct err *err)
+{
+    const char *validation = request_query(op->call->request, "fieldValidation");
+    CLEANUP(strv_clear) struct strv unknown = STRV_INIT;
+    autofree char *names = NULL;
+    autofree char *patch = NULL;
+
+    if (validation == NULL || strcmp(validation, "Strict") != 0)
+        return 0;
+    schema_unknown(op->call->type, document, &unknown);
+    if (unknown.len == 0)
+        return 0;
+    names = strv_join(&unknown, "\", unknown field \"");
+    patch = json_print(op->object);
+    return kube_fail(err, 422, "Invalid",
+                     " \"\" is invalid: patch: Invalid value: \"%s\": strict decoding error: "
+                     "unknown field \"%s\"",
+                     patch, names);
+}
+
 static int patch_change(void *arg, const cJSON *now, cJSON **next, struct err *err)
 {
     struct patch_op *patch = arg;
@@ -113,7 +135,8 @@ static int patch_change(void *arg, const cJSON *now, cJSON **next, struct err *e
     if (json_at(document, "metadata.resourceVersion") != NULL &&
         write_check_version(op, now, json_str(document, "metadata.resourceVersion"), err) < 0)
         return -1;
-    if (check_names(op, now, document, err) < 0 || write_settle(op, now, document, err) < 0)
+    if (check_names(op, now, document, err) < 0 || check_fields(op, document, err) < 0 ||
+        write_settle(op, now, document, err) < 0)
         return -1;
     *next = steal(document);
     return 0;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "necoops/yaml/yaml.h"
 #include "emulator/kube/api.h"
+#include "emulator/kube/protobuf.h"
 
 static char *content_type(const struct request *request)
 {
@@ -22,6 +23,11 @@ bool body_parse(struct call *call, cJSON **out)
         result = json_parse(request->body, request->body_len, "body", out, &err);
     } else if (strcmp(type, "application/yaml") == 0 && request->body_len > 0) {
         result = yaml_parse_one(request->body, request->body_len, "body", out, &err);
+    } else if (strcmp(type, "application/vnd.kubernetes.protobuf") == 0) {
+        if (protobuf_parse(request->body, request->body_len, out, &call->err) == 0)
+            return true;
+        respond_error(call);
+        return false;
     } else {
         respond_fail(call, 415, "UnsupportedMediaType",
                      "the body of the request was in an unknown format - accepted media types "

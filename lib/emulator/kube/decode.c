@@ -1,5 +1,6 @@
 /* An API server decodes an object into a Go struct first: a field of the wrong type ends there,
- * with 400 and the decoder's words. The table knows fields by name: those that mean the same wherever they stand.
+ * with 400 and the decoder's words. The table knows fields by name: those that mean the same
+ * wherever they stand.
  */
 #include <string.h>
 #include "necoops/base/text.h"

@@ -14,6 +14,30 @@ static const char *reason_of(const struct err *err)
     return "InternalError";
 }
 
+/* A single fault told in the message only: "… is invalid: FIELD: what". */
+static cJSON *causes_of_message(const char *message)
+{
+    const char *field = strstr(message, " is invalid: ");
+    const char *colon = field != NULL ? strstr(field + 13, ": ") : NULL;
+    autofree char *name = NULL;
+    cJSON *causes;
+    cJSON *cause;
+
+    if (colon == NULL || field[13] == '[')
+        return NULL;
+    name = xstrndup(field + 13, (size_t)(colon - field - 13));
+    causes = json_array();
+    cause = json_object();
+    json_set_str(cause, "reason",
+                 text_starts(colon + 2, "Required")    ? "FieldValueRequired"
+                 : text_starts(colon + 2, "Forbidden") ? "FieldValueForbidden"
+                                                       : "FieldValueInvalid");
+    json_set_str(cause, "message", colon + 2);
+    json_set_str(cause, "field", name);
+    json_push(causes, cause);
+    return causes;
+}
+
 static cJSON *details_of(const struct call *call)
 {
     cJSON *details = json_object();
@@ -26,8 +50,14 @@ static cJSON *details_of(const struct call *call)
     if (call->plural[0] != '\0')
         json_set_str(details, "kind",
                      invalid && call->type != NULL ? call->type->resource.kind : call->plural);
-    if (call->causes != NULL)
+    if (call->causes != NULL) {
         json_set(details, "causes", json_copy(call->causes));
+    } else if (invalid) {
+        cJSON *causes = causes_of_message(err_text(&call->err));
+
+        if (causes != NULL)
+            json_set(details, "causes", causes);
+    }
     return details;
 }
 

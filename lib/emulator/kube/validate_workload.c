@@ -22,19 +22,30 @@ static char *go_map(const cJSON *map)
     return xasprintf("map[string]string{%s}", joined);
 }
 
-static bool has_volume(const cJSON *spec, const char *name)
+/* A pod's specification; `claims` are the volumeClaimTemplates of its StatefulSet, which are
+ * volumes too, or NULL. */
+struct pod_spec {
+    const cJSON *spec, *claims;
+};
+
+static bool has_volume(const struct pod_spec *pod, const char *name)
 {
     const cJSON *volume;
 
-    cJSON_ArrayForEach(volume, json_get(spec, "volumes"))
+    cJSON_ArrayForEach(volume, json_get(pod->spec, "volumes"))
     {
         if (str_equal(json_str(volume, "name"), name))
+            return true;
+    }
+    cJSON_ArrayForEach(volume, pod->claims)
+    {
+        if (str_equal(json_str(volume, "metadata.name"), name))
             return true;
     }
     return false;
 }
 
-static void validate_mounts(const cJSON *spec, const cJSON *container, const char *path,
+static void validate_mounts(const struct pod_spec *pod, const cJSON *container, const char *path,
                             struct violations *found)
 {
     const cJSON *mount;
@@ -48,14 +59,14 @@ static void validate_mounts(const cJSON *spec, const cJSON *container, const cha
 
         if (volume[0] == '\0')
             violation_required(found, name, "");
-        else if (!has_volume(spec, volume))
+        else if (!has_volume(pod, volume))
             violation_add(found, "FieldValueNotFound", name, "Not found: \"%s\"", volume);
         if (json_str_or(mount, "mountPath", "")[0] == '\0')
             violation_required(found, where, "");
     }
 }
 
-static void validate_container(const cJSON *spec, const cJSON *container, const char *path,
+static void validate_container(const struct pod_spec *pod, const cJSON *container, const char *path,
                                struct violations *found)
 {
     autofree char *name = xasprintf("%s.name", path);
@@ -78,13 +89,13 @@ static void validate_container(const cJSON *spec, const cJSON *container, const 
             violation_invalid(found, field, json_get(port, "containerPort"),
                               "must be between 1 and 65535, inclusive");
     }
-    validate_mounts(spec, container, path, found);
+    validate_mounts(pod, container, path, found);
 }
 
-static void validate_containers(const cJSON *spec, const char *path, const char *key,
+static void validate_containers(const struct pod_spec *pod, const char *path, const char *key,
                                 struct violations *found)
 {
-    const cJSON *containers = json_get(spec, key);
+    const cJSON *containers = json_get(pod->spec, key);
     const cJSON *container;
     int index = 0;
 
@@ -94,7 +105,7 @@ static void validate_containers(const cJSON *spec, const char *path, const char 
         autofree char *name = xasprintf("%s.name", where);
         const cJSON *earlier = containers->child;
 
-        validate_container(spec, container, where, found);
+        validate_container(pod, container, where, found);
         for (; earlier != container; earlier = earlier->next) {
             if (json_str(container, "name") != NULL &&
                 str_equal(json_str(container, "name"), json_str(earlier, "name")))
@@ -105,14 +116,15 @@ static void validate_containers(const cJSON *spec, const char *path, const char 
     }
 }
 
-static void validate_pod_spec(const cJSON *spec, const char *path, struct violations *found)
+static void validate_pod_spec(const struct pod_spec *pod, const char *path,
+                              struct violations *found)
 {
     autofree char *containers = xasprintf("%s.containers", path);
 
-    if (cJSON_GetArraySize(json_get(spec, "containers")) == 0)
+    if (cJSON_GetArraySize(json_get(pod->spec, "containers")) == 0)
         violation_required(found, containers, "");
-    validate_containers(spec, path, "initContainers", found);
-    validate_containers(spec, path, "containers", found);
+    validate_containers(pod, path, "initContainers", found);
+    validate_containers(pod, path, "containers", found);
 }
 
 static void validate_restart_policy(const cJSON *pod, const char *kind, struct violations *found)
@@ -133,11 +145,12 @@ static void validate_restart_policy(const cJSON *pod, const char *kind, struct v
 
 static void validate_pod_template(const cJSON *object, const char *kind, struct violations *found)
 {
-    const cJSON *pod = json_at(object, "spec.template.spec");
+    struct pod_spec pod = {.spec = json_at(object, "spec.template.spec"),
+                           .claims = json_at(object, "spec.volumeClaimTemplates")};
 
-    validate_pod_spec(pod, "spec.template.spec", found);
-    if (pod != NULL)
-        validate_restart_policy(pod, kind, found);
+    validate_pod_spec(&pod, "spec.template.spec", found);
+    if (pod.spec != NULL)
+        validate_restart_policy(pod.spec, kind, found);
 }
 
 /* As Go prints the struct, which is what the API answers. */
@@ -248,8 +261,9 @@ static void validate_pod(const cJSON *now, const cJSON *next, struct violations 
                                              "terminationGracePeriodSeconds", "tolerations"};
     autojson cJSON *before = NULL;
     autojson cJSON *after = NULL;
+    struct pod_spec pod = {.spec = json_get(next, "spec")};
 
-    validate_pod_spec(json_get(next, "spec"), "spec", found);
+    validate_pod_spec(&pod, "spec", found);
     if (now == NULL || json_get(now, "spec") == NULL)
         return;
     before = json_copy(json_get(now, "spec"));

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "necoops/base/digest.h"
 #include "necoops/base/fs.h"
 
 /* Bits that newer kernels know, by the Landlock version that brought them. */
@@ -78,10 +79,27 @@ static int lock_writes(const struct init *init, const char *root, struct err *er
 
 static int make_tree(const struct init *init, struct err *err)
 {
-    static const char *const folders[] = {
-        "dev",  "dev/disk", "dev/disk/by-id", "dev/md", "emulator", "emulator/ssd", "etc",
-        "home", "opt",      "opt/necoops",    "root",   "run",      "srv",          "tmp",
-        "var",  "var/lib",  "var/log"};
+    static const char *const folders[] = {"dev",
+                                          "dev/disk",
+                                          "dev/disk/by-id",
+                                          "dev/md",
+                                          "emulator",
+                                          "emulator/ssd",
+                                          "etc",
+                                          "home",
+                                          "opt",
+                                          "opt/necoops",
+                                          "root",
+                                          "run",
+                                          "srv",
+                                          "tmp",
+                                          "var",
+                                          "var/lib",
+                                          "var/log",
+                                          "proc",
+                                          "proc/sys",
+                                          "proc/sys/kernel",
+                                          "proc/sys/kernel/random"};
     if (fs_remove_tree("run", err) < 0 || fs_remove_tree("tmp", err) < 0)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
@@ -95,6 +113,13 @@ static int make_tree(const struct init *init, struct err *err)
             return -1;
     }
     return make_link(init, "ttyS0", "dev/console", err);
+}
+
+/* Each boot has an id of its own; the host's would stay the same. */
+static int make_boot_id(const struct init *init, struct err *err)
+{
+    autofree char *text = xasprintf("%s\n", uuid_random().text);
+    return make_file(init, "proc/sys/kernel/random/boot_id", text, strlen(text), err);
 }
 
 static int make_disks(const struct init *init, struct err *err)
@@ -133,7 +158,8 @@ int init_confine(struct init *init, struct err *err)
     if (chdir(root) < 0)
         return err_set_errno(err, ERR_FAILED, errno, "'%s' cannot be entered", root);
     /* From here on not even a link that the script left behind leads out of the folder. */
-    if (lock_writes(init, root, err) < 0 || make_tree(init, err) < 0 || make_disks(init, err) < 0)
+    if (lock_writes(init, root, err) < 0 || make_tree(init, err) < 0 ||
+        make_boot_id(init, err) < 0 || make_disks(init, err) < 0)
         return -1;
     return install(init, err);
 }
