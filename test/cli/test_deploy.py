@@ -548,3 +548,37 @@ def test_faults_that_pass(folder, start_emulator, fault):
     result = place.deploy("--timeout", "60s")
     assert result.status == 0, result
     assert {row[0] for row in rows(result).values()} == {place.head()[:12]}
+
+
+# ---- permissions ----
+
+def as_service_account(place):
+    file = place.folder / "kubeconfig"
+    admin = place.folder / "admin.kubeconfig"
+    admin.write_text(file.read_text())
+    subprocess.run(["kubectl", "--kubeconfig", str(admin), "apply", "-f",
+                    str(ROOT / "examples/rbac/deploy.yaml")], env=clean_environ(), check=True)
+    text = file.read_text()
+    file.write_text(re.sub(r"( *)client-certificate-data:",
+                           r"\1as: system:serviceaccount:argocd:necoops-deploy\n\1client-certificate-data:",
+                           text))
+    return admin
+
+
+def test_the_least_rbac_is_enough(place):
+    admin = as_service_account(place)
+    place.edit("web/base/deployment.yaml", "quay.io/example/web:2.0.1", "example.invalid/web:1")
+    place.commit()
+    result = place.deploy("--timeout", "4s")
+    assert result.status in (1, 6), result
+    assert "web/base/deployment.yaml:18 (changed by this commit)" in result.out
+    place.git("revert", "--no-edit", "HEAD")
+    place.git("push", "-q", "origin", "HEAD")
+    result = place.deploy()
+    assert result.status == 0, result
+    subprocess.run(["kubectl", "--kubeconfig", str(admin), "-n", "argocd", "delete", "role",
+                    "necoops-deploy"], env=clean_environ(), check=True)
+    place.commit()
+    result = place.deploy()
+    assert result.status == 4, result
+    assert 'cannot list resource' in result.err
