@@ -94,7 +94,8 @@ DEPS := gcc libc6-dev libcurl4-openssl-dev libyaml-dev libcjson-dev libgit2-dev 
         libarchive-dev libzstd-dev libisal-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev \
         libbz2-dev liblzma-dev liblz4-dev nettle-dev libacl1-dev \
         ca-certificates tzdata git curl openssl zstd util-linux e2fsprogs
-DEPS_TEST := libcmocka-dev python3 python3-pytest python3-pytest-xdist clang shellcheck mandoc valgrind
+DEPS_TEST := libcmocka-dev python3 python3-pytest python3-pytest-xdist clang shellcheck mandoc \
+             prometheus-alertmanager chromium
 
 # Any kubectl will do; Debian's own is taken where there is none.
 define install_packages

@@ -84,6 +84,9 @@ int plan_build(struct plan *plan, struct err *err) MUST_CHECK;
 int deploy_reach(const struct plan *plan, struct http *http, struct reached *out,
                  struct err *err) MUST_CHECK;
 
+/* ---- bootstrap.c: Argo CD where there is none ---- */
+int deploy_bootstrap(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
+
 /* ---- take.c: one run at a time ---- */
 /* `out` is to be released even when it fails. */
 int deploy_take(const struct plan *plan, struct kube *kube, struct kube_lock **out,

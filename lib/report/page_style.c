@@ -48,7 +48,7 @@ const char page_style[] =
     ".inside{padding:.25rem .75rem .75rem}\n"
     ".causes>li{border-left:3px solid var(--badbar);padding-left:.75rem;margin:.75rem 0}"
     ".causes p{margin:0;white-space:pre-wrap}figure{margin:.5rem 0}"
-    "figcaption{font:600 .875rem ui-monospace,monospace}.changed{color:var(--wait)}\n"
+    ".place{font:600 .875rem ui-monospace,monospace}.changed{color:var(--wait)}\n"
     "pre{margin:.25rem 0;padding:.5rem;background:var(--panel);border:1px solid var(--line);"
     "border-radius:4px;overflow:auto;max-height:24rem;font:.8125rem/1.45 ui-monospace,monospace}"
     "mark{background:var(--mark);color:inherit;font-weight:600}.number{color:var(--soft)}\n"

@@ -122,7 +122,9 @@ def test_a_failed_deploy(world):
     assert (f"https://github.com/neco-test/apps/blob/{commit}/ops/deployment.yaml#L20"
             in page.all("a", "href"))
     assert len(page.all("details", "open")) == 1
-    assert len(page.all("mark")) >= 1
+    assert len(page.all("mark")) == 2  # lines 1 and 20, each once
+    glance = page.text[page.text.index("At a glance"):page.text.index("Commit")]
+    assert "ops/deployment.yaml:20 changed by this commit" in glance
 
 
 def test_a_report_however_it_ends(world):
@@ -237,9 +239,11 @@ def test_in_a_browser(world, browser, tmp_path):
 def test_hostile_text_does_nothing_in_a_browser(world, browser, tmp_path):
     """Markup in a commit's subject, in an image's name and in an author stays text."""
     hostile = '"><img src=x onerror=document.title=1><svg/onload=alert(1)>\u202egnp.exe \x1b[31m'
-    world.apps.break_ops()
+    world.apps.break_ops("crash-loop:<img/src=x/onerror=alert(2)>")
     world.apps.push(hostile)
-    assert world.deploy("--report", "report.html").status == 1
+    done = world.deploy("--report", "report.html")
+    assert done.status == 1, done
+    assert "\x1b" not in done.out + done.err and "\u202e" not in done.out + done.err
     path = world.apps.clone / "report.html"
     check(Page(path))
     browser.open(path, 768)
@@ -247,5 +251,6 @@ def test_hostile_text_does_nothing_in_a_browser(world, browser, tmp_path):
     assert browser.js("document.querySelectorAll('img, svg, script').length") == 0
     text = browser.js("document.body.innerText")
     assert '"><img src=x onerror=document.title=1><svg/onload=alert(1)>\\u202egnp.exe' in text
+    assert "last lines of its log:" in text and "crash-loop:<img/src=x/onerror=alert(2)>" in text
     assert "\\x1b[31m" in text and "\x1b" not in text and "\u202e" not in text
     assert browser.console == []

@@ -104,7 +104,7 @@ static void test_hostile_text_is_text_everywhere(void **state)
     assert_null(strchr(text, '\xff'));
     assert_null(strstr(text, "\xe2\x80\xae"));
     assert_int_equal(count(text, "</title>"), 1);
-    assert_int_equal(count(text, SHOWN), 32); /* that URL is no link */
+    assert_int_equal(count(text, SHOWN), 33); /* that URL is no link */
 }
 
 static void test_only_http_is_linked(void **state)
@@ -189,7 +189,7 @@ static void test_the_marked_line_of_an_excerpt(void **state)
     page.items_len = 1;
     page.items_name = "Applications";
     autofree char *text = written(&page);
-    assert_non_null(strstr(text, "<figcaption>a.yaml:8</figcaption>"));
+    assert_non_null(strstr(text, "<figcaption><span class=\"place\">a.yaml:8</span></figcaption>"));
     assert_non_null(strstr(text, "<span class=\"number\">   6</span> six\n"
                                  "<span class=\"number\">   7</span> \n"
                                  "<mark><span class=\"number\">   8</span> eight</mark>\n"));
