@@ -29,7 +29,7 @@ static char *cpu_platform(struct http *http)
 /* What the options and the configuration say; the lists are held here. */
 struct settings {
     struct snapshot_options options;
-    struct strv load, verify, issue;
+    struct strv load, verify, issue, sockets;
     char *to;
 };
 
@@ -38,7 +38,15 @@ static void settings_clear(struct settings *settings)
     strv_clear(&settings->load);
     strv_clear(&settings->verify);
     strv_clear(&settings->issue);
+    strv_clear(&settings->sockets);
     free(settings->to);
+}
+
+static enum snapshot_loader loader_of(const char *name)
+{
+    if (strcmp(name, "none") == 0)
+        return SNAPSHOT_LOADER_NONE;
+    return strcmp(name, "qmp") == 0 ? SNAPSHOT_LOADER_QMP : SNAPSHOT_LOADER_COMMAND;
 }
 
 static int settings_load(struct cli *cli, struct settings *settings, struct err *err)
@@ -53,7 +61,7 @@ static int settings_load(struct cli *cli, struct settings *settings, struct err 
     conf_strs(conf, "snapshot.load", &settings->load);
     conf_strs(conf, "snapshot.verify", &settings->verify);
     conf_strs(conf, "snapshot.kubeconfig.issue", &settings->issue);
-    const char *loader = given.loader ? given.loader : conf_str(conf, "snapshot.loader");
+    conf_strs(conf, "snapshot.qmp.sockets", &settings->sockets);
     *options = (struct snapshot_options){
         .source =
             cli->operands.len > 0 ? cli->operands.items[0] : conf_str(conf, "snapshot.source"),
@@ -63,9 +71,10 @@ static int settings_load(struct cli *cli, struct settings *settings, struct err 
                                                : conf_int(conf, "snapshot.connections", 8)),
         .part_size = (uint64_t)conf_int(conf, "snapshot.partSize", 8 << 20),
         .if_needed = given.if_needed,
-        .loader = strcmp(loader, "none") == 0 ? SNAPSHOT_LOADER_NONE : SNAPSHOT_LOADER_COMMAND,
+        .loader = loader_of(given.loader ? given.loader : conf_str(conf, "snapshot.loader")),
         .load = &settings->load,
         .verify = &settings->verify,
+        .qmp_sockets = &settings->sockets,
         .before = conf_json(conf, "snapshot.before"),
         .after = conf_json(conf, "snapshot.after"),
         .kubeconfig_issue = &settings->issue,
@@ -169,8 +178,8 @@ static int run(struct cli *cli, struct err *err)
 static const struct opt rows[] = {
     {OPT_STRING, 0, "to", "DIR", "folder that will hold the snapshot (snapshot.to)", &given.to},
     {OPT_STRING, 0, "tag", "NAME", "name of the snapshot inside (snapshot.tag)", &given.tag},
-    {OPT_CHOICE, 0, "loader", "command|none", "how the VMs are restored (snapshot.loader)",
-     &given.loader, .choices = "command|none"},
+    {OPT_CHOICE, 0, "loader", "command|qmp|none", "how the VMs are restored (snapshot.loader)",
+     &given.loader, .choices = "command|qmp|none"},
     {OPT_INT, 0, "connections", "N", "requests side by side (snapshot.connections)",
      &given.connections, .min = 1, .max = 64},
     {OPT_FLAG, 0, "if-needed", NULL, "do nothing when this very snapshot is there and is loaded",

@@ -38,10 +38,19 @@ static int find_argocd(const struct plan *plan, struct kube *kube, struct argocd
     if (argocd_install_find(kube, plan->space, install, err) != 0) {
         return -1;
     }
+    /* definitions without workloads are an installation that was not finished */
+    if ((!install->present || !install->image) && plan->options->bootstrap &&
+        !plan->options->dry_run) {
+        argocd_install_clear(install);
+        if (deploy_bootstrap(plan, kube, err) != 0 ||
+            argocd_install_find(kube, plan->space, install, err) != 0) {
+            return -1;
+        }
+    }
     if (!install->present) {
         return err_set(err, ERR_FAILED,
-                       "Argo CD is not in cluster '%s' ('%s'): it serves no Applications; install "
-                       "Argo CD there first",
+                       "Argo CD is not in cluster '%s' ('%s'): it serves no Applications; "
+                       "--bootstrap installs it",
                        plan->cluster, kube_server(kube));
     }
     result->argocd = xstrdup(install->image ? install->image : "");

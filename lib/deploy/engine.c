@@ -120,6 +120,7 @@ static void seen(void *arg, const cJSON *object)
     argocd_app_clear(&member->app);
     member->app = app;
     member->present = true;
+    member->as_rendered = plan_renders(engine->plan, object);
     engine->dirty = member->dirty = true;
 }
 
@@ -218,6 +219,7 @@ static void select_members(struct engine *engine)
     for (size_t i = 0; i < engine->len; i++) {
         struct member *member = engine->members[i];
 
+        member->inside = inside[i];
         if (member->is_root) {
             continue;
         }
@@ -362,7 +364,7 @@ static void step_root(struct engine *engine)
 
 static void step_all(struct engine *engine)
 {
-    bool stop;
+    bool stop, restless;
     int64_t group;
 
     if (!engine->listed || engine_is_lost(engine)) {
@@ -372,13 +374,14 @@ static void step_all(struct engine *engine)
         engine_prepare(engine);
     }
     step_root(engine);
+    if (engine->membership_changed && (engine->root_ready || engine_overrides(engine))) {
+        select_members(engine);
+    }
+    restless = engine_hold_children(engine);
     if (!engine->root_ready) {
         return;
     }
-    if (engine->membership_changed) {
-        select_members(engine);
-    }
-    stop = engine_any_failed(engine);
+    stop = restless || engine_any_failed(engine);
     group = engine->plan->follow ? INT64_MAX : turn(engine);
     for (size_t i = 0; i < engine->len; i++) {
         struct member *member = engine->members[i];
@@ -417,7 +420,7 @@ static int64_t next_due(const struct engine *engine)
         wait = left < wait ? left : wait;
     }
     for (size_t i = 0; i < engine->len; i++) {
-        if (engine->members[i]->selected) {
+        if (engine->members[i]->inside) {
             wait = member_due(engine->members[i], wait);
         }
     }

@@ -125,6 +125,7 @@ void plan_clear(struct plan *plan)
 {
     for (size_t i = 0; i < plan->len; i++) {
         argocd_app_clear(&plan->apps[i].app);
+        cJSON_Delete(plan->apps[i].object);
         manifest_set_clear(&plan->apps[i].set);
     }
     free(plan->apps);

@@ -318,6 +318,18 @@ static void add_excerpt(struct draft *draft, struct page_cause *cause)
     cause->excerpt = keep(draft, lines_around(text.data, cause->line, &cause->excerpt_line));
 }
 
+/* The lines were shown with a cause before it. */
+static bool is_shown_before(const struct page_cause *causes, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (causes[i].file && causes[i].line == causes[index].line &&
+            strcmp(causes[i].file, causes[index].file) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void add_causes(struct draft *draft, const struct deploy_app *app, struct page_item *item)
 {
     struct page_cause *causes = array(draft, app->causes_len, sizeof(*causes));
@@ -332,7 +344,7 @@ static void add_causes(struct draft *draft, const struct deploy_app *app, struct
             .url = cause->file ? line_url(draft, cause->file, cause->line) : NULL,
             .changed = cause->changed,
         };
-        if (cause->file) {
+        if (cause->file && !is_shown_before(causes, i)) {
             add_excerpt(draft, &causes[i]);
         }
     }

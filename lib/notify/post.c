@@ -120,8 +120,8 @@ static void told(struct notify *notify, const struct err *err)
 static void call_done(void *arg, cJSON *answer, struct err *err)
 {
     struct notify *notify = arg;
-    autojson cJSON *own = answer;
 
+    cJSON_Delete(answer); /* it says nothing that is wanted */
     notify->pending_call = NULL;
     told(notify, err);
 }

@@ -56,6 +56,24 @@ static void add_navigation(struct buf *out, const struct page *page)
     buf_adds(out, "</nav>\n");
 }
 
+/* The place to look at first: what this commit changed, else the first one with a line. */
+static const struct page_cause *first_place(const struct page_item *item)
+{
+    const struct page_cause *found = NULL;
+
+    for (size_t i = 0; i < item->causes_len; i++) {
+        const struct page_cause *cause = &item->causes[i];
+
+        if (cause->file && cause->line > 0 && cause->changed) {
+            return cause;
+        }
+        if (!found && cause->file && cause->line > 0) {
+            found = cause;
+        }
+    }
+    return found;
+}
+
 static void add_wrong(struct buf *out, const struct page *page)
 {
     bool any = false;
@@ -72,7 +90,12 @@ static void add_wrong(struct buf *out, const struct page *page)
         page_add_text(out, item->name, PAGE_LINE_MOST);
         buf_adds(out, "</a> <span>");
         page_add_text(out, item->message, PAGE_LINE_MOST);
-        buf_adds(out, "</span></li>\n");
+        buf_adds(out, "</span>");
+        if (first_place(item)) {
+            buf_adds(out, "<br>");
+            page_add_place(out, first_place(item));
+        }
+        buf_adds(out, "</li>\n");
     }
     buf_adds(out, any ? "</ul>\n" : "");
 }

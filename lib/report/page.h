@@ -22,6 +22,8 @@ const char *page_tone_class(enum page_tone tone);
 const char *page_tone_sign(enum page_tone tone);
 
 /* page_timeline.c, page_items.c */
+/* "file:line", linked, and whether this commit changed it; the cause has a file. */
+void page_add_place(struct buf *out, const struct page_cause *cause);
 void page_add_timeline(struct buf *out, const struct page *page);
 void page_add_items(struct buf *out, const struct page *page);
 

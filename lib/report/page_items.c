@@ -26,15 +26,22 @@ static void add_excerpt(struct buf *out, const struct page_cause *cause)
     buf_adds(out, "</code></pre>\n");
 }
 
-static void add_place(struct buf *out, const struct page_cause *cause)
+void page_add_place(struct buf *out, const struct page_cause *cause)
 {
     autofree char *place =
         cause->line > 0 ? xasprintf("%s:%d", cause->file, cause->line) : xstrdup(cause->file);
 
-    buf_adds(out, "<figure><figcaption>");
+    buf_adds(out, "<span class=\"place\">");
     page_add_link(out, place, cause->url);
-    buf_adds(out,
-             cause->changed ? " <strong class=\"changed\">changed by this commit</strong>" : "");
+    buf_adds(out, cause->changed
+                      ? " <strong class=\"changed\">changed by this commit</strong></span>"
+                      : "</span>");
+}
+
+static void add_figure(struct buf *out, const struct page_cause *cause)
+{
+    buf_adds(out, "<figure><figcaption>");
+    page_add_place(out, cause);
     buf_adds(out, "</figcaption>\n");
     if (cause->excerpt) {
         add_excerpt(out, cause);
@@ -56,7 +63,7 @@ static void add_cause(struct buf *out, const struct page_cause *cause)
         buf_adds(out, "</pre>\n");
     }
     if (cause->file) {
-        add_place(out, cause);
+        add_figure(out, cause);
     }
     buf_adds(out, "</li>\n");
 }

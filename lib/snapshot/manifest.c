@@ -178,6 +178,7 @@ bool json_is_pointer(const cJSON *json)
 int pointer_parse(const cJSON *json, const char *url, struct strv *manifests, struct err *err)
 {
     const cJSON *set;
+    size_t before = manifests->len;
     if (check_kind(json, POINTER_KIND, url, err) != 0)
         return -1;
     cJSON_ArrayForEach(set, json_at(json, "sets"))
@@ -187,7 +188,7 @@ int pointer_parse(const cJSON *json, const char *url, struct strv *manifests, st
             return err_set(err, ERR_FAILED, "'%s': each of 'sets' wants a manifest", url);
         strv_take(manifests, resolve(url, name));
     }
-    if (manifests->len == 0)
+    if (manifests->len == before)
         return err_set(err, ERR_FAILED, "'%s' names no sets", url);
     return 0;
 }

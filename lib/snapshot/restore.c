@@ -1,6 +1,7 @@
 #include <string.h>
 #include "necoops/base/proc.h"
 #include "necoops/base/timefmt.h"
+#include "snapshot/qmp.h"
 #include "snapshot/restore.h"
 
 #define COMMAND_MS  ((int64_t)10 * 60 * 1000)
@@ -132,7 +133,8 @@ static void default_load(const struct snapshot_options *options, struct strv *ar
     strv_add(argv, options->tag);
 }
 
-int restore_vms(const struct run *run, const struct snapshot_options *options, struct err *err)
+static int by_command(const struct run *run, const struct snapshot_options *options,
+                      struct err *err)
 {
     autostrv struct strv load = STRV_INIT;
     autobuf struct buf listing = BUF_INIT(LISTING_MAX);
@@ -145,4 +147,25 @@ int restore_vms(const struct run *run, const struct snapshot_options *options, s
         restore_check_list(listing.data, listing.len, options->tag, err) != 0)
         return err_prefix(err, "after the load");
     return 0;
+}
+
+/* The monitors themselves tell when there is no such snapshot. */
+static int by_monitor(const struct run *run, const struct snapshot_options *options,
+                      struct err *err)
+{
+    struct run limited = run_within(run, options->gate_timeout_ms);
+    size_t count = 0;
+    if (options->load->len > 0 && run_command(run, options->load, NULL, err) != 0)
+        return err_prefix(err, "load");
+    if (qmp_load(&limited, options->qmp_sockets, options->tag, &count, err) != 0)
+        return -1;
+    log_info(run->log, "%zu VMs go on from snapshot '%s'", count, options->tag);
+    return 0;
+}
+
+int restore_vms(const struct run *run, const struct snapshot_options *options, struct err *err)
+{
+    if (options->loader == SNAPSHOT_LOADER_QMP)
+        return by_monitor(run, options, err);
+    return by_command(run, options, err);
 }

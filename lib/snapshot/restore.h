@@ -9,7 +9,8 @@
  * strings, or NULL; `which` is "snapshot.before". */
 int restore_commands(const struct run *run, const cJSON *list, const char *which,
                      struct err *err) MUST_CHECK;
-/* The load command and the verify command. */
+/* The load command and the verify command; or, with the loader 'qmp', a load command that starts
+ * the VMs when one is given, and then their monitors. */
 int restore_vms(const struct run *run, const struct snapshot_options *options,
                 struct err *err) MUST_CHECK;
 

@@ -239,8 +239,9 @@ int snapshot_plan(struct http *http, struct gcs *gcs, const struct snapshot_opti
                   place_exists(load.place) ? "replace" : "make", to);
     if (options->loader == SNAPSHOT_LOADER_NONE)
         return 0;
-    autofree char *command = options->load->len > 0
-                                 ? strv_join(options->load, " ")
+    autofree char *command = options->load->len > 0 ? strv_join(options->load, " ")
+                             : options->loader == SNAPSHOT_LOADER_QMP
+                                 ? xasprintf("loadvm %s", options->tag)
                                  : xasprintf("pmctl snapshot load %s", options->tag);
     if (options->if_needed && load.note && note_is_loaded(load.note, options->tag))
         strv_addf(lines, "snapshot '%s' is loaded already: nothing would be done", options->tag);

@@ -79,7 +79,7 @@ class World:
         conf = {"apps": {"repoURL": URL, "root": "argocd-config"},
                 "clusters": {"dev": {"path": "argocd-config/overlays/gcp", "revision": "commit",
                                      "kubeconfig": str(self.kubeconfig)}},
-                "deploy": {"stableFor": "100ms", "syncRetries": 0, "degradedGrace": "500ms"}}
+                "deploy": {"stableFor": "100ms", "syncRetries": 0, "degradedGrace": "2s"}}
         if notify:
             conf["notify"] = notify
         self.conf = folder / "deploy.json"

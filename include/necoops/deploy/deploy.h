@@ -26,6 +26,7 @@ struct deploy_options {
     bool no_check; /* Argo CD is to judge the manifests */
     bool dry_run;
     bool prune;
+    bool bootstrap; /* install Argo CD when it is missing */
     bool skip_without_cluster; /* no cluster: nothing to do, instead of ERR_NO_CLUSTER */
     enum deploy_in_progress in_progress;
     int64_t lock_timeout_ms; /* -1: as configured */

@@ -18,6 +18,7 @@
 
 enum snapshot_loader {
     SNAPSHOT_LOADER_COMMAND, /* the load command, checked by the verify command */
+    SNAPSHOT_LOADER_QMP,     /* QEMU's own monitors, all VMs together */
     SNAPSHOT_LOADER_NONE,    /* the files are all that is wanted */
 };
 
@@ -30,9 +31,10 @@ struct snapshot_options {
     uint64_t part_size; /* bytes of one request, at most */
     bool if_needed;     /* nothing is done when this generation is there and was loaded */
     enum snapshot_loader loader;
-    const struct strv *load;   /* empty: pmctl snapshot load TAG */
+    const struct strv *load;   /* empty: pmctl snapshot load TAG; with qmp: what starts the VMs */
     const struct strv *verify; /* prints JSON that names what is loaded; empty: not checked */
-    const cJSON *before;       /* array of commands, or NULL */
+    const struct strv *qmp_sockets; /* of the monitors: paths or globs; for the loader qmp */
+    const cJSON *before;            /* array of commands, or NULL */
     const cJSON *after;
     const struct strv *kubeconfig_issue; /* prints a kubeconfig; empty: none is issued */
     const char *kubeconfig_to;           /* a file, gs://BUCKET/OBJECT, or NULL */

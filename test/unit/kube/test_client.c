@@ -356,7 +356,7 @@ static struct kube_watch *watch_things(struct world *w, struct watched *watched)
 
 #define ITEM(name, version)                                                                        \
     "{\"metadata\":{\"namespace\":\"n\",\"name\":\"" name "\",\"resourceVersion\":\"" version "\"" \
-                                                                                              "}}"
+    "}}"
 #define EVENT(type, name, version) "{\"type\":\"" type "\",\"object\":" ITEM(name, version) "}\n"
 #define LIST(version, items)                                                                       \
     "{\"kind\":\"ThingList\",\"metadata\":{\"resourceVersion\":\"" version "\"},\"items\":[" items \
