@@ -212,11 +212,11 @@ static int sweep(struct cli *cli, struct cloud *cloud, struct err *err)
     return swept < 0 || printed < 0 ? -1 : 0;
 }
 
-static int audit(struct cli *cli, struct cloud *cloud, const struct strv *zones, struct err *err)
+static int audit(struct cli *cli, struct cloud *cloud, struct err *err)
 {
     autojson cJSON *value = json_object();
     cJSON *instances, *disks;
-    if (instance_audit(cloud->gce, zones, &instances, &disks, err) < 0)
+    if (instance_audit(cloud->gce, &instances, &disks, err) < 0)
         return -1;
     json_set(value, "instances", instances);
     json_set(value, "disks", disks);
@@ -294,7 +294,7 @@ static int run(struct cli *cli, struct err *err)
     if (options.extend_ms)
         return extend(cli, &cloud, &zones, err);
     if (options.audit)
-        return audit(cli, &cloud, &zones, err);
+        return audit(cli, &cloud, err);
     if (!options.expired)
         return delete_one(cli, &cloud, &zones, err);
     if (!cli->dry_run &&

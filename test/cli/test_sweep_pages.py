@@ -1,4 +1,5 @@
 """The sweep over many pages, zones that do not answer, and quota."""
+import datetime
 import json
 import signal
 import time
@@ -98,6 +99,21 @@ def test_many_side_by_side(cloud):
     kinds = ["d" if e["method"] == "DELETE" else "w" for e in emulator.log()
              if e["method"] == "DELETE" or e["path"].endswith("/wait")]
     assert kinds[:40] == ["d"] * 40
+    times = [datetime.datetime.fromisoformat(e["time"].replace("Z", "+00:00")).timestamp()
+             for e in emulator.calls("DELETE")]
+    assert times[-1] - times[0] >= 39 * 0.045, "within the quota of the API"
+
+
+def test_audit_looks_for_disks_everywhere(cloud):
+    emulator = cloud(row("plain"))
+    labels = {"necoops": "managed", "necoops-instance": "neco-ops"}
+    for zone in "us-central1-f", "asia-northeast1-a":
+        body = {"name": "left", "sizeGb": "10", "labels": labels}
+        emulator.finish_operation(zone, emulator.api("POST", emulator.zone_url(zone, "disks"), body))
+    result = emulator.run("necoops-delete", "--audit")
+    assert result.status == 1, result
+    assert set(result.out.splitlines()) == {"disk left in us-central1-f is there",
+                                            "disk left in asia-northeast1-a is there"}
 
 
 def test_made_anew_under_its_name(cloud):
