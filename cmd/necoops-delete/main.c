@@ -4,6 +4,7 @@
 #include "necoops/base/fs.h"
 #include "necoops/base/timefmt.h"
 #include "necoops/cli/cli.h"
+#include "necoops/deploy/holder.h"
 #include "necoops/instance/cloud.h"
 #include "necoops/instance/delete.h"
 #include "necoops/instance/evidence.h"
@@ -16,12 +17,14 @@ static struct {
     const char *name;
     const char *evidence;
     bool yes;
+    bool force;
+    int64_t lock_timeout_ms; /* -1: as configured */
     bool expired;
     bool audit;
     int64_t extend_ms;
     struct strv exclude_names;
     struct strv exclude_labels;
-} options;
+} options = {.lock_timeout_ms = -1};
 
 /* ---- the one instance ---- */
 
@@ -106,23 +109,54 @@ static void save_evidence(struct cli *cli, const cJSON *instance)
         log_warning(cli->run.log, "evidence: the status could not be saved: %s", err_text(&err));
 }
 
+static bool has_cluster(struct cli *cli, const char *name)
+{
+    autostrv struct strv clusters = STRV_INIT;
+    conf_names(cli->conf, "clusters", &clusters);
+    return strv_has(&clusters, name);
+}
+
+/* A deployment that is under way is not robbed of its cluster. */
+static int await_idle(struct cli *cli, const struct instance_list *list, struct err *err)
+{
+    const char *name = conf_str(cli->conf, "instance.name");
+    int64_t timeout = options.lock_timeout_ms >= 0
+                          ? options.lock_timeout_ms
+                          : conf_duration_ms(cli->conf, "deploy.lockTimeout", 0);
+    bool running = list->len && strcmp(instance_status(list->items[0]), "RUNNING") == 0;
+    if (options.force || !running || !has_cluster(cli, name))
+        return 0;
+    if (deploy_await_idle(&cli->run, cli->conf, name, timeout, err) == 0)
+        return 0;
+    if (err->code != ERR_BUSY)
+        return -1;
+    autofree char *why = xstrdup(err_text(err));
+    return err_set(err, ERR_BUSY, "%s; --force deletes it all the same", why);
+}
+
+static int ask(struct cli *cli, const struct instance_list *list, struct err *err)
+{
+    if (list->len == 0)
+        return 0;
+    autofree char *question = xasprintf(
+        "delete instance %s (%s) in %s?", conf_str(cli->conf, "instance.name"),
+        instance_id(list->items[0]), instance_zone(list->items[0]));
+    return cli_confirm(cli, options.yes, "--yes", question, err);
+}
+
 static int delete_one(struct cli *cli, struct cloud *cloud, const struct strv *zones,
                       struct err *err)
 {
     autoinstances struct instance_list list = {.items = NULL};
     const char *name = conf_str(cli->conf, "instance.name");
-    bool look = cli->dry_run || !options.yes || options.evidence;
+    bool look = cli->dry_run || !options.yes || options.evidence ||
+                (!options.force && has_cluster(cli, name));
     if (look && instance_find(cloud->gce, name, zones, &list, err) < 0)
         return -1;
     if (cli->dry_run)
         return print_plan(cli, name, &list, err);
-    if (list.len > 0) {
-        autofree char *question =
-            xasprintf("delete instance %s (%s) in %s?", name, instance_id(list.items[0]),
-                      instance_zone(list.items[0]));
-        if (cli_confirm(cli, options.yes, "--yes", question, err) < 0)
-            return -1;
-    }
+    if (ask(cli, &list, err) < 0 || await_idle(cli, &list, err) < 0)
+        return -1;
     for (size_t i = 0; options.evidence && i < list.len; i++)
         save_evidence(cli, list.items[i]);
     return delete_all(cli, cloud, name, zones, err);
@@ -178,11 +212,11 @@ static int sweep(struct cli *cli, struct cloud *cloud, struct err *err)
     return swept < 0 || printed < 0 ? -1 : 0;
 }
 
-static int audit(struct cli *cli, struct cloud *cloud, const struct strv *zones, struct err *err)
+static int audit(struct cli *cli, struct cloud *cloud, struct err *err)
 {
     autojson cJSON *value = json_object();
     cJSON *instances, *disks;
-    if (instance_audit(cloud->gce, zones, &instances, &disks, err) < 0)
+    if (instance_audit(cloud->gce, &instances, &disks, err) < 0)
         return -1;
     json_set(value, "instances", instances);
     json_set(value, "disks", disks);
@@ -260,7 +294,7 @@ static int run(struct cli *cli, struct err *err)
     if (options.extend_ms)
         return extend(cli, &cloud, &zones, err);
     if (options.audit)
-        return audit(cli, &cloud, &zones, err);
+        return audit(cli, &cloud, err);
     if (!options.expired)
         return delete_one(cli, &cloud, &zones, err);
     if (!cli->dry_run &&
@@ -275,6 +309,10 @@ static const struct opt rows[] = {
      &options.name},
     {OPT_STRING, 0, "evidence", "DIR",
      "first save console, phases and applications there, within a minute", &options.evidence},
+    {OPT_DURATION, 0, "lock-timeout", "DURATION",
+     "how long to wait for a deployment that is under way", &options.lock_timeout_ms},
+    {OPT_FLAG, 0, "force", NULL, "do not ask the cluster whether one is under way",
+     &options.force},
     {OPT_FLAG, 0, "expired", NULL,
      "delete every instance of ours, in every zone, whose soft end has passed", &options.expired},
     {OPT_STRINGS, 0, "exclude", "PATTERN", "with --expired: leave instances of such a name",

@@ -28,6 +28,8 @@ static const struct opt opts[] = {
     {OPT_DURATION, 0, "lock-timeout", "DURATION", "how long to wait for another run on the cluster",
      &options.lock_timeout_ms},
     {OPT_FLAG, 0, "prune", NULL, "delete what the commit no longer has", &options.prune},
+    {OPT_FLAG, 0, "bootstrap", NULL, "install Argo CD (argocd.install) when it is missing",
+     &options.bootstrap},
     {OPT_FLAG, 0, "check", NULL, "only check the manifests of the commit", &options.check_only},
     {OPT_FLAG, 0, "no-check", NULL, "do not check the manifests first; Argo CD judges them",
      &options.no_check},
@@ -35,6 +37,7 @@ static const struct opt opts[] = {
      &if_no_cluster, .choices = "fail|skip"},
     {OPT_STRING, 0, "junit", "FILE", "write a JUnit report", &options.junit},
     {OPT_STRING, 0, "events", "FILE", "write what happens as JSON lines", &options.events},
+    {OPT_STRING, 0, "report", "FILE", "write an HTML page to open in a browser", &options.report},
     {OPT_FLAG, .name = NULL},
 };
 

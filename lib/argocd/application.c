@@ -228,6 +228,7 @@ static void parse_operation(const cJSON *object, struct argocd_app *app)
     app->state_token = info_value(of_state, ARGOCD_TOKEN_NAME);
     app->state_commit = info_value(of_state, ARGOCD_COMMIT_NAME);
     app->state_by = started_by(of_state);
+    app->state_automated = json_bool(of_state, "initiatedBy.automated", false);
     app->phase = dup_at(state, "phase");
     app->state_message = dup_at(state, "message");
     app->finished = is_present(state, "finishedAt");
@@ -318,6 +319,8 @@ static void parse_status(const cJSON *object, struct argocd_app *app)
     parse_sources(json_at(object, "status.sync.comparedTo"), &compared);
     app->compared_as_spec = same_sources(&compared, &app->sources);
     sources_clear(&compared);
+    app->patches_ignored = app->patches && is_present(object, "status.sync.comparedTo.source") &&
+                           !is_present(object, "status.sync.comparedTo.source.kustomize.patches");
     app->sync_status = dup_at(object, "status.sync.status");
     parse_revisions(json_at(object, "status.sync"), &app->revisions);
     app->health = dup_at(object, "status.health.status");

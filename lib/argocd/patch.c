@@ -44,6 +44,9 @@ cJSON *argocd_operation(const cJSON *sync_options, bool several, const struct ar
     if (sync->prune) {
         json_set_bool(details, "prune", true);
     }
+    if (sync->resources) {
+        json_set(details, "resources", json_copy(sync->resources));
+    }
     if (sync_options) { /* an operation does not take them from spec by itself */
         json_set(details, "syncOptions", json_copy(sync_options));
     }
@@ -103,6 +106,18 @@ cJSON *argocd_sync_patch(const struct argocd_app *app, const struct argocd_sync 
     json_set(patch, "operation", argocd_operation(app->sync_options, app->several, sync));
     if (app->has_state) {
         json_set(json_set_object(patch, "status"), "operationState", cJSON_CreateNull());
+    }
+    return patch;
+}
+
+cJSON *argocd_hold_patch(const struct argocd_app *app, const struct argocd_sync *sync)
+{
+    cJSON *patch = guarded(app);
+
+    add_spec(patch, app, sync);
+    if (!json_at(patch, "spec")) {
+        cJSON_Delete(patch);
+        return NULL;
     }
     return patch;
 }

@@ -90,6 +90,9 @@ const struct key conf_keys[] = {
      .help = "NAMESPACE/NAME:PORT behind the API server"},
     {"notify.alertmanager.url", KEY_STRING, .help = "or its URL"},
     {"notify.github.tokenEnv", KEY_STRING, .help = "variable that holds the token"},
+    {"notify.github.url", KEY_STRING, .help = "REST API; default: of the host of apps.repoURL"},
+    {"notify.slowAfter", KEY_DURATION, "20m", .help = "a deploy that runs for so long is told"},
+    {"notify.reportURL", KEY_STRING, .help = "where people find the file of --report"},
 
     {"results", KEY_STRING, .help = "gs:// folder for large results of the agent"},
 };

@@ -147,6 +147,7 @@ void ask_root(struct member *member)
     struct argocd_root root = root_wanted(engine);
     autofree char *path = app_path(engine, engine->plan->root);
     autojson cJSON *patch = NULL;
+    autojson cJSON *resources = NULL;
     cJSON *spec;
 
     if (!engine->plan->follow) {
@@ -156,13 +157,18 @@ void ask_root(struct member *member)
         create_root(member);
         return;
     }
-    if (engine->plan->follow) {
+    resources = engine_root_resources(engine);
+    if (resources && !resources->child) {
+        member->token[0] = '\0'; /* its revision moves, and there is nothing to sync */
+    }
+    if (engine->plan->follow || !member->token[0]) {
         patch = argocd_refresh_patch();
         json_set_str(cJSON_GetObjectItemCaseSensitive(patch, "metadata"), "resourceVersion",
                      member->app.version);
     } else {
         struct argocd_sync sync = sync_of(member);
 
+        sync.resources = resources;
         patch = argocd_sync_patch(&member->app, &sync);
         cJSON_DeleteItemFromObjectCaseSensitive(patch, "spec");
     }
@@ -205,6 +211,18 @@ static void send_side(struct member *member, const cJSON *patch)
     };
 
     member->pending = kube_start(member->engine->kube, &call, side_done, member);
+}
+
+void ask_hold(struct member *member)
+{
+    struct argocd_sync sync = sync_of(member);
+    autojson cJSON *patch = argocd_hold_patch(&member->app, &sync);
+
+    member->engine->touched = member->engine->root_apart = true;
+    member->retry_at = 0;
+    free(member->asked_at);
+    member->asked_at = xstrdup(member->app.version);
+    send_side(member, patch);
 }
 
 void ask_termination(struct member *member)

@@ -1,8 +1,9 @@
-#include "internal.h"
+#include "tell.h"
 
 #include <string.h>
 
 #define EXPLAIN_MS 15000
+#define EVENTS_KEPT 5000
 #define RELEASE_MS 5000
 
 static void describe(struct deploy_result *result, const struct plan *plan)
@@ -37,10 +38,19 @@ static int find_argocd(const struct plan *plan, struct kube *kube, struct argocd
     if (argocd_install_find(kube, plan->space, install, err) != 0) {
         return -1;
     }
+    /* definitions without workloads are an installation that was not finished */
+    if ((!install->present || !install->image) && plan->options->bootstrap &&
+        !plan->options->dry_run) {
+        argocd_install_clear(install);
+        if (deploy_bootstrap(plan, kube, err) != 0 ||
+            argocd_install_find(kube, plan->space, install, err) != 0) {
+            return -1;
+        }
+    }
     if (!install->present) {
         return err_set(err, ERR_FAILED,
-                       "Argo CD is not in cluster '%s' ('%s'): it serves no Applications; install "
-                       "Argo CD there first",
+                       "Argo CD is not in cluster '%s' ('%s'): it serves no Applications; "
+                       "--bootstrap installs it",
                        plan->cluster, kube_server(kube));
     }
     result->argocd = xstrdup(install->image ? install->image : "");
@@ -107,6 +117,7 @@ static int deploy_to(struct plan *plan, struct events *events, struct deploy_res
     autoreached struct reached reached = {0};
     CLEANUP(argocd_install_clear) struct argocd_install install = {0};
     struct run run = *plan->run;
+    int rc;
 
     if (http_new(&run, &http, err) != 0) {
         return -1;
@@ -121,11 +132,14 @@ static int deploy_to(struct plan *plan, struct events *events, struct deploy_res
     if (find_argocd(plan, reached.kube, &install, result, err) != 0) {
         return -1;
     }
-    return bring_about(plan, &run, reached.kube, &install, events, result, err);
+    tell_reached(plan->tell, reached.kube);
+    rc = bring_about(plan, &run, reached.kube, &install, events, result, err);
+    tell_leaving(plan->tell, &run, reached.kube, plan->space, err);
+    return rc;
 }
 
 static int work(const struct run *run, const struct conf *conf,
-                const struct deploy_options *options, struct events *events,
+                const struct deploy_options *options, struct events *events, struct tell *tell,
                 struct deploy_result *result, struct err *err)
 {
     autoplan struct plan plan = {0};
@@ -134,6 +148,8 @@ static int work(const struct run *run, const struct conf *conf,
         return -1;
     }
     describe(result, &plan);
+    plan.tell = tell;
+    tell_plan(tell, &plan);
     emit_start(events, result);
     if (plan.commit) {
         log_info(run->log, "commit %.12s of '%s'%s", plan.commit, plan.repo_url,
@@ -153,26 +169,44 @@ static int work(const struct run *run, const struct conf *conf,
 
 /* Reports are written however the work ended; that one cannot be written counts when nothing worse
  * happened. */
-static int write_reports(const struct deploy_options *options, struct events *events,
-                         const struct deploy_result *result, const struct run *run,
-                         const struct err *how, struct err *err)
+static int write_reports(const struct tell *tell, struct events *events, const struct err *how,
+                         struct err *err)
 {
-    emit_end(events, result, how);
-    if (!options->junit || result_write_junit(result, options->junit, how, err) == 0) {
+    const struct deploy_options *options = tell->options;
+
+    emit_end(events, tell->result, how);
+    if ((!options->junit || result_write_junit(tell->result, options->junit, how, err) == 0) &&
+        (!options->report || tell_write_page(tell, events, options->report, how, err) == 0)) {
         return 0;
     }
     if (how->code != ERR_NONE) {
-        log_warning(run->log, "%s", err_text(err));
+        log_warning(tell->run->log, "%s", err_text(err));
         err_clear(err);
         return 0;
     }
     return -1;
 }
 
+static int open_events(const struct run *run, const struct deploy_options *options,
+                       struct events **events, struct err *err)
+{
+    if (!options->events && !options->report) {
+        return 0;
+    }
+    if (events_open(run, options->events, events, err) != 0) {
+        return -1;
+    }
+    if (options->report) {
+        events_keep(*events, EVENTS_KEPT);
+    }
+    return 0;
+}
+
 int deploy_run(const struct run *run, const struct conf *conf, const struct deploy_options *options,
                struct deploy_result *result, struct err *err)
 {
     struct events *events = NULL;
+    autotell struct tell tell = {0};
     autoerr struct err report = ERR_INIT;
     int64_t began = run_mono_ms(run);
     int rc;
@@ -182,10 +216,11 @@ int deploy_run(const struct run *run, const struct conf *conf, const struct depl
         .dry_run = options->dry_run,
         .check_only = options->check_only,
     };
-    if (options->events && events_open(run, options->events, &events, err) != 0) {
+    if (open_events(run, options, &events, err) != 0) {
         return -1;
     }
-    rc = work(run, conf, options, events, result, err);
+    tell_init(&tell, run, conf, options, result);
+    rc = work(run, conf, options, events, &tell, result, err);
     result->ms = run_mono_ms(run) - began;
     progress_done(run->progress);
     if (rc != 0 && result->no_cluster && options->skip_without_cluster) {
@@ -193,7 +228,8 @@ int deploy_run(const struct run *run, const struct conf *conf, const struct depl
         err_clear(err);
         rc = 0;
     }
-    if (write_reports(options, events, result, run, err, &report) != 0) {
+    tell_ended(&tell, err);
+    if (write_reports(&tell, events, err, &report) != 0) {
         err_move(err, &report);
         rc = -1;
     }

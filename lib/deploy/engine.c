@@ -1,6 +1,6 @@
 /* The loop: one list and one watch serve all applications; each is moved on when something about it
  * changed or a time of its own has come. */
-#include "internal.h"
+#include "tell.h"
 
 #include <string.h>
 
@@ -114,12 +114,13 @@ static void seen(void *arg, const cJSON *object)
         return;
     }
     member = obtain(engine, app.name);
-    if (!member->present || member->app.children.len != app.children.len) {
+    if (!member->present || app.children.len > 0 || member->app.children.len > 0) {
         engine->membership_changed = true;
     }
     argocd_app_clear(&member->app);
     member->app = app;
     member->present = true;
+    member->as_rendered = plan_renders(engine->plan, object);
     engine->dirty = member->dirty = true;
 }
 
@@ -209,19 +210,46 @@ static void find_family(const struct engine *engine, bool *inside)
     }
 }
 
+/* By what Argo CD found in Git for their parents. */
+static void find_left_over(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->len; i++) {
+        engine->members[i]->left_over = false;
+    }
+    for (size_t i = 0; i < engine->len; i++) {
+        const struct argocd_app *parent = &engine->members[i]->app;
+
+        for (size_t j = 0; j < parent->resources_len; j++) {
+            const struct argocd_resource *resource = &parent->resources[j];
+            struct member *child = NULL;
+
+            if (resource->leftover && !resource->of_operation &&
+                strcmp(resource->kind, "Application") == 0) {
+                child = engine_find(engine, resource->name);
+            }
+            if (child && child->app.parent && strcmp(child->app.parent, parent->name) == 0) {
+                child->left_over = true;
+            }
+        }
+    }
+}
+
 /* Late children join; what is gone leaves. */
 static void select_members(struct engine *engine)
 {
     bool *inside = xcalloc(engine->len, sizeof(*inside));
 
     find_family(engine, inside);
+    find_left_over(engine);
     for (size_t i = 0; i < engine->len; i++) {
         struct member *member = engine->members[i];
 
+        member->inside = inside[i];
         if (member->is_root) {
             continue;
         }
-        member->selected = inside[i] && member->present && plan_selects(engine->plan, &member->app);
+        member->selected = inside[i] && member->present && !member->left_over &&
+                           plan_selects(engine->plan, &member->app);
         if (member->selected) {
             member->group = plan_group(engine->plan, &member->app);
         }
@@ -362,7 +390,7 @@ static void step_root(struct engine *engine)
 
 static void step_all(struct engine *engine)
 {
-    bool stop;
+    bool stop, restless;
     int64_t group;
 
     if (!engine->listed || engine_is_lost(engine)) {
@@ -372,13 +400,14 @@ static void step_all(struct engine *engine)
         engine_prepare(engine);
     }
     step_root(engine);
+    if (engine->membership_changed && (engine->root_ready || engine_overrides(engine))) {
+        select_members(engine);
+    }
+    restless = engine_hold_children(engine);
     if (!engine->root_ready) {
         return;
     }
-    if (engine->membership_changed) {
-        select_members(engine);
-    }
-    stop = engine_any_failed(engine);
+    stop = restless || engine_any_failed(engine);
     group = engine->plan->follow ? INT64_MAX : turn(engine);
     for (size_t i = 0; i < engine->len; i++) {
         struct member *member = engine->members[i];
@@ -417,7 +446,7 @@ static int64_t next_due(const struct engine *engine)
         wait = left < wait ? left : wait;
     }
     for (size_t i = 0; i < engine->len; i++) {
-        if (engine->members[i]->selected) {
+        if (engine->members[i]->inside) {
             wait = member_due(engine->members[i], wait);
         }
     }
@@ -447,6 +476,7 @@ int engine_run(struct engine *engine, struct err *err)
     for (;;) {
         engine->dirty = false;
         kube_watch_tick(engine->watch);
+        tell_tick(engine->plan->tell);
         if (engine->lock) {
             kube_lock_tick(engine->lock);
         }

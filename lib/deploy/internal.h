@@ -19,6 +19,7 @@
 /* An application that the commit renders, and what its folders hold. */
 struct planned_app {
     struct argocd_app app;
+    cJSON *object;           /* as rendered */
     struct manifest_set set; /* of its sources of this repository */
     bool loaded;
 };
@@ -42,6 +43,7 @@ struct plan {
     struct strv coming;  /* API groups that definitions of the commit bring */
     struct strv changed; /* with --changed-since: names of the apps it reaches */
     struct strv *notes;
+    struct tell *tell; /* NULL: nobody is told */
 };
 
 int plan_make(const struct run *run, const struct conf *conf, const struct deploy_options *options,
@@ -56,8 +58,11 @@ void plan_note(const struct plan *plan, const char *format, ...) PRINTF_LIKE(2, 
 bool plan_selects(const struct plan *plan, const struct argocd_app *app);
 /* A sync of this application prunes: it was asked for, or its policy in Git does. */
 bool plan_prunes(const struct plan *plan, const struct argocd_app *app);
+/* The live Application is as the commit renders it, but for revision and automated sync. */
+bool plan_renders(const struct plan *plan, const cJSON *live);
 /* As the commit renders it; NULL when it does not, or is not at hand. */
 const struct planned_app *plan_app(const struct plan *plan, const char *name);
+#define PLAN_GROUP_LAST (INT64_MAX - 1) /* named by no line of app-sync-order.txt */
 /* Its place in the order of sync: smaller first, equal ones side by side. */
 int64_t plan_group(const struct plan *plan, const struct argocd_app *app);
 
@@ -78,6 +83,9 @@ int plan_build(struct plan *plan, struct err *err) MUST_CHECK;
 /* ---- reach.c: the cluster ---- */
 int deploy_reach(const struct plan *plan, struct http *http, struct reached *out,
                  struct err *err) MUST_CHECK;
+
+/* ---- bootstrap.c: Argo CD where there is none ---- */
+int deploy_bootstrap(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
 
 /* ---- take.c: one run at a time ---- */
 /* `out` is to be released even when it fails. */
@@ -102,6 +110,9 @@ struct member {
     bool present;
     bool selected; /* waited for */
     bool is_root;
+    bool inside;      /* the root or below it */
+    bool left_over;   /* no longer in Git: its parent only waits to prune it */
+    bool as_rendered; /* by plan_renders */
     int64_t group;
     enum step step;
     bool untouched;
@@ -166,6 +177,13 @@ int64_t engine_now(const struct engine *engine);
 /* NULL when there is none of this name. */
 struct member *engine_find(const struct engine *engine, const char *name);
 
+/* ---- override.c: children where the root's source cannot carry their overrides ---- */
+bool engine_overrides(const struct engine *engine);
+/* The root's resources that its sync has to touch, empty when none; NULL: all. Caller deletes. */
+cJSON *engine_root_resources(const struct engine *engine);
+/* Suspends what would sync by itself; true while something still does. */
+bool engine_hold_children(struct engine *engine);
+
 /* ---- outcome.c ---- */
 /* 1: all is live and was for long enough; 0: go on; -1: failed. */
 int engine_outcome(struct engine *engine, struct err *err) MUST_CHECK;
@@ -188,12 +206,15 @@ bool member_is_synced(const struct member *member);
 /* The next moment (mono) at which member_step is due without an event. */
 int64_t member_due(const struct member *member, int64_t at_most);
 void member_fail(struct member *member, enum err_code code, char *reason /* taken */);
+/* Says that an automated sync is in its way; ends it when that is the policy. */
+void member_await_automated(struct member *member);
 struct argocd_wanted member_wanted(const struct member *member);
 void member_free(struct member *member);
 
 /* Requests; each ends in member's state. */
 void ask_sync(struct member *member);
 void ask_root(struct member *member);
+void ask_hold(struct member *member);
 void ask_termination(struct member *member);
 void ask_refresh(struct member *member);
 

@@ -76,7 +76,8 @@ struct argocd_wanted member_wanted(const struct member *member)
         .target = wanted_target(member),
         .token = member->token[0] ? member->token : NULL,
         .token_seen = member->token_seen,
-        .root_apart = member->is_root && member->engine->root_apart,
+        .root_apart =
+            member->is_root && (member->engine->root_apart || member->app.patches_ignored),
         .coming = member->engine->plan->manifests ? &member->engine->plan->coming : NULL,
         .with_leftovers = !plan_prunes(member->engine->plan, &member->app),
         .reconciled_before = member->reconciled_before,
@@ -103,6 +104,14 @@ static bool root_fits(const struct member *member)
     return patch == NULL;
 }
 
+/* There is nothing in it that a sync of ours would have to touch, so none is to be looked for. */
+static bool is_rendered(const struct member *root)
+{
+    autojson cJSON *resources = engine_root_resources(root->engine);
+
+    return resources && !resources->child;
+}
+
 bool member_is_live(const struct member *member)
 {
     struct argocd_wanted wanted = member_wanted(member);
@@ -123,6 +132,7 @@ bool member_is_live(const struct member *member)
     wanted.reconciled_before = NULL;
     if (member->is_root && !member->engine->patches) {
         wanted.root_apart = !is_follow(member);
+        wanted.was_live = wanted.was_live && !is_rendered(member);
     }
     return argocd_judge(&member->app, &wanted, &reason) == ARGOCD_DONE;
 }
@@ -188,6 +198,15 @@ static void step_busy(struct member *member)
                xasprintf("a sync by %s%s%.12s is in progress%s", by,
                          app->state_commit[0] ? " of " : "", app->state_commit,
                          member->asking_termination ? " and is being ended" : ""));
+}
+
+void member_await_automated(struct member *member)
+{
+    if (argocd_app_busy(&member->app)) {
+        step_busy(member);
+    } else {
+        set_reason(member, ARGOCD_PENDING, xstrdup("its automated sync is being suspended"));
+    }
 }
 
 static bool is_too_early(struct member *member)

@@ -125,6 +125,7 @@ void plan_clear(struct plan *plan)
 {
     for (size_t i = 0; i < plan->len; i++) {
         argocd_app_clear(&plan->apps[i].app);
+        cJSON_Delete(plan->apps[i].object);
         manifest_set_clear(&plan->apps[i].set);
     }
     free(plan->apps);
@@ -202,5 +203,5 @@ int64_t plan_group(const struct plan *plan, const struct argocd_app *app)
             return (int64_t)i;
         }
     }
-    return GROUP_LAST;
+    return PLAN_GROUP_LAST;
 }

@@ -78,6 +78,7 @@ static int load_apps(struct plan *plan, struct err *err)
             err_clear(err); /* a fault of the set says so already */
             continue;
         }
+        planned->object = json_copy(application);
         plan->len++;
         if (load_app(plan, planned, application, err) != 0) {
             return -1;

@@ -183,6 +183,17 @@ char *git_subject(struct git *git, const char *commit)
     return xstrdup(summary ? summary : "");
 }
 
+char *git_author(struct git *git, const char *commit)
+{
+    autoerr struct err err = ERR_INIT;
+    autocommit git_commit *found = NULL;
+
+    if (git_commit_of(git, commit, &found, &err) != 0) {
+        return NULL;
+    }
+    return xstrdup(git_commit_author(found)->name);
+}
+
 struct uncommitted {
     struct strv *paths;
     size_t most;

@@ -175,6 +175,16 @@ static int load_ends(const struct run *run, const struct conf *conf, struct inst
 
 /* ---- the whole ---- */
 
+/* The instance has no folder that a relative path could start from. */
+static int check_snapshot(const struct conf *conf, struct err *err)
+{
+    const char *to = conf_str(conf, "snapshot.to");
+    if (!conf_has(conf, "snapshot.source") || (to && *to == '/'))
+        return 0;
+    return err_set(err, ERR_USAGE, "snapshot.to: '%s' is no absolute path on the instance",
+                   to ? to : "");
+}
+
 static int check_programs(const struct conf *conf, struct err *err)
 {
     const char *archive = conf_str(conf, "instance.programs.archive");
@@ -236,6 +246,7 @@ static int load(const struct run *run, const struct conf *conf, struct instance_
     conf_strs(conf, "zones", &spec->zones);
     conf_strs(conf, "instance.machineTypes", &spec->machine_types);
     if (check_machine_types(spec, err) < 0 || check_programs(conf, err) < 0 ||
+        check_snapshot(conf, err) < 0 ||
         load_ends(run, conf, spec, err) < 0 || load_labels(run, conf, spec, err) < 0 ||
         load_metadata(run, conf, spec, err) < 0)
         return -1;

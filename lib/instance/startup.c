@@ -34,6 +34,7 @@ char *startup_script(const struct conf *conf)
     add_quoted(&out, "programs_archive", conf_str(conf, "instance.programs.archive"));
     add_quoted(&out, "programs_sha256", conf_str(conf, "instance.programs.sha256"));
     add_quoted(&out, "snapshot_source", conf_str(conf, "snapshot.source"));
+    add_quoted(&out, "snapshot_to", conf_str(conf, "snapshot.to"));
     buf_addf(&out, "local_ssds=%lld\n", (long long)conf_int(conf, "instance.localSsds", 0));
     buf_addf(&out, "setup_timeout=%lld\n",
              (long long)conf_duration_ms(conf, "instance.setupTimeout", 0) / 1000);

@@ -173,7 +173,7 @@ if [ -n "$snapshot_source" ]; then
   phase snapshot "loading $snapshot_source"
   command -v necoops-snapshot-load >/dev/null ||
     fail "necoops-snapshot-load is not installed: set instance.programs or put it in the image"
-  run_step necoops-snapshot-load
+  run_step necoops-snapshot-load --set "snapshot.to=$root$snapshot_to"
 fi
 
 trap - EXIT

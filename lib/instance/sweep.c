@@ -10,6 +10,8 @@
 
 #define FILTER "labels." LABEL_OWNED "=managed"
 #define FIELDS "id,name,zone,status,labels"
+#define DISK_FIELDS "name,zone,users"
+#define PACE_MS 50 /* between two requests that change something: the API allows about 25 a second */
 
 /* One deletion under way. */
 struct deletion {
@@ -101,12 +103,17 @@ static void ask_all(struct sweep *sweep)
     for (size_t i = 0; i < sweep->count; i++) {
         struct deletion *deletion = &sweep->deletions[i];
         autoerr struct err err = ERR_INIT;
+        int64_t begin = run_mono_ms(sweep->run);
         progress_phase(sweep->run->progress, "delete", "deleting %zu of %zu expired instances",
                        i + 1, sweep->count);
         if (gce_instance_delete(sweep->gce, json_str(deletion->entry, "zone"),
                                 json_str(deletion->entry, "id"), uuid_random().text,
                                 &deletion->operation, &err) < 0)
             settle(sweep, deletion, &err);
+        int64_t left = begin + PACE_MS - run_mono_ms(sweep->run);
+        if (left > 0 && i + 1 < sweep->count &&
+            run_sleep(sweep->run, left, "the sweep", &err) < 0)
+            return; /* what was not asked for fails in its turn */
     }
 }
 
@@ -119,7 +126,10 @@ static void await_all(struct sweep *sweep)
             continue;
         autofree char *what =
             xasprintf("deletion of instance '%s'", json_str_or(deletion->entry, "name", ""));
-        (void)!gce_operation_wait(sweep->gce, deletion->operation, what, &err);
+        if (deletion->operation)
+            (void)!gce_operation_wait(sweep->gce, deletion->operation, what, &err);
+        else
+            (void)!run_check(sweep->run, what, &err); /* the run has ended: it was not asked for */
         settle(sweep, deletion, &err);
     }
 }
@@ -186,39 +196,30 @@ static int add_owned(void *arg, const cJSON *instance, struct err *err)
     return 0;
 }
 
-static int add_disks(struct gce *gce, const char *zone, cJSON *out, struct err *err)
+static int add_owned_disk(void *arg, const cJSON *disk, struct err *err)
 {
-    autojson cJSON *disks = NULL;
-    if (gce_disks_list(gce, zone, FILTER, &disks, err) < 0)
-        return -1;
-    const cJSON *disk;
-    cJSON_ArrayForEach(disk, disks)
-    {
-        cJSON *entry = json_object();
-        const char *user = json_str(disk, "users[0]");
-        json_set_str(entry, "name", json_str(disk, "name"));
-        json_set_str(entry, "zone", zone);
-        json_set_str(entry, "user", user ? gce_basename(user) : NULL);
-        json_push(out, entry);
-    }
+    cJSON *entry = json_object();
+    const char *user = json_str(disk, "users[0]");
+    (void)err;
+    json_set_str(entry, "name", json_str(disk, "name"));
+    json_set_str(entry, "zone", gce_basename(json_str_or(disk, "zone", "")));
+    json_set_str(entry, "user", user ? gce_basename(user) : NULL);
+    json_push(arg, entry);
     return 0;
 }
 
-int instance_audit(struct gce *gce, const struct strv *zones, cJSON **instances, cJSON **disks,
-                   struct err *err)
+int instance_audit(struct gce *gce, cJSON **instances, cJSON **disks, struct err *err)
 {
     autojson cJSON *owned = json_array();
     autojson cJSON *owned_disks = json_array();
     autostrv struct strv unreachable = STRV_INIT;
-    if (gce_instances_walk(gce, FILTER, FIELDS, add_owned, owned, &unreachable, err) < 0)
+    if (gce_instances_walk(gce, FILTER, FIELDS, add_owned, owned, &unreachable, err) < 0 ||
+        gce_disks_walk(gce, FILTER, DISK_FIELDS, add_owned_disk, owned_disks, &unreachable, err) <
+            0)
         return -1;
     if (unreachable.len > 0)
         return err_set(err, ERR_UNREACHABLE, "zone '%s' could not be asked; audit again later",
                        unreachable.items[0]);
-    for (size_t i = 0; i < zones->len; i++) {
-        if (add_disks(gce, zones->items[i], owned_disks, err) < 0)
-            return -1;
-    }
     *instances = steal(owned);
     *disks = steal(owned_disks);
     return 0;

@@ -7,23 +7,25 @@
 
 struct events {
     const struct run *run;
-    FILE *file;
+    FILE *file; /* or NULL */
     char *path;
     bool failed;
+    cJSON *kept; /* or NULL */
+    size_t most;
 };
 
 int events_open(const struct run *run, const char *path, struct events **out, struct err *err)
 {
-    FILE *file = fopen(path, "we");
+    FILE *file = path ? fopen(path, "we") : NULL;
     struct events *events;
 
-    if (!file) {
+    if (path && !file) {
         return err_set_errno(err, ERR_USAGE, errno, "cannot write events to '%s'", path);
     }
     events = xcalloc(1, sizeof(*events));
     events->run = run;
     events->file = file;
-    events->path = xstrdup(path);
+    events->path = path ? xstrdup(path) : NULL;
     *out = events;
     return 0;
 }
@@ -33,11 +35,21 @@ void events_close(struct events *events)
     if (!events) {
         return;
     }
-    if (fclose(events->file) != 0 || events->failed) {
+    if ((events->file && fclose(events->file) != 0) || events->failed) {
         log_warning(events->run->log, "not all events could be written to '%s'", events->path);
     }
+    cJSON_Delete(events->kept);
     free(events->path);
     free(events);
+}
+
+static void write_line(struct events *events, const cJSON *line)
+{
+    autofree char *text = events->file ? json_print(line) : NULL;
+
+    if (text && (fprintf(events->file, "%s\n", text) < 0 || fflush(events->file) != 0)) {
+        events->failed = true;
+    }
 }
 
 void events_emit(struct events *events, const char *type, cJSON *fields)
@@ -55,8 +67,21 @@ void events_emit(struct events *events, const char *type, cJSON *fields)
     if (own) {
         json_merge(line, own);
     }
-    autofree char *text = json_print(line);
-    if (fprintf(events->file, "%s\n", text) < 0 || fflush(events->file) != 0) {
-        events->failed = true;
+    write_line(events, line);
+    if (events->kept && (size_t)cJSON_GetArraySize(events->kept) < events->most) {
+        json_push(events->kept, steal(line));
     }
+}
+
+void events_keep(struct events *events, size_t most)
+{
+    events->most = most;
+    if (!events->kept) {
+        events->kept = json_array();
+    }
+}
+
+const cJSON *events_kept(const struct events *events)
+{
+    return events->kept;
 }

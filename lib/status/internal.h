@@ -19,6 +19,8 @@ struct status {
     bool console_lost;  /* its beginning was gone when we first looked, or a part since */
     struct buf console; /* what is not parsed yet: less than a line */
     cJSON *phases;
+    int64_t
+        attribute_due; /* mono_ms: ten reads a minute are allowed, the instance's own among them */
     struct reached reached; /* kube NULL: not reached */
 };
 

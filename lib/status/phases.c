@@ -5,6 +5,8 @@
 #include "necoops/base/timefmt.h"
 #include "necoops/instance/phase.h"
 
+#define ATTRIBUTE_EVERY_MS 15000
+
 static bool same(const cJSON *entry, const struct phase_report *report)
 {
     return strcmp(json_str_or(entry, "phase", ""), phase_name(report->phase)) == 0 &&
@@ -49,6 +51,9 @@ static int read_attribute(struct status *status, const cJSON *instance, struct e
 {
     autofree char *json = NULL;
     struct phase_report report;
+    if (run_mono_ms(status->run) < status->attribute_due)
+        return 0;
+    status->attribute_due = run_mono_ms(status->run) + ATTRIBUTE_EVERY_MS;
     if (gce_guest_attribute(status->cloud.gce, instance_zone(instance), instance_id(instance),
                             PHASE_SPACE, PHASE_KEY, &json, err) < 0) {
         if (err->code != ERR_NOT_FOUND)

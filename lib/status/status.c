@@ -80,6 +80,7 @@ static void keep_only(struct status *status, const char *id)
     free(status->id);
     status->id = xstrdup(id);
     status->console_next = 0;
+    status->attribute_due = 0;
     status->console_lost = false;
     buf_reset(&status->console);
     cJSON_Delete(status->phases);

@@ -376,6 +376,52 @@ def test_argo_cd_is_missing(folder, start_emulator):
     assert "Argo CD is not in cluster 'neco-ops'" in result.err
 
 
+INSTALL = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: argocd-repo-server}
+spec:
+  selector: {matchLabels: {app: r}}
+  template:
+    metadata: {labels: {app: r}}
+    spec: {containers: [{name: r, image: "quay.io/argoproj/argocd:v2.14.21"}]}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: applications.argoproj.io}
+spec:
+  group: argoproj.io
+  scope: Namespaced
+  names: {kind: Application, plural: applications, singular: application, listKind: ApplicationList}
+  versions:
+  - name: v1alpha1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: first}
+spec: {project: default}
+"""
+
+
+def test_bootstrap_installs_definitions_first_and_again_without_harm(folder, start_emulator):
+    place = Place(folder, start_emulator, argocd=False)
+    (folder / "install.yaml").write_text(INSTALL)
+    place.configure("argocd: {install: install.yaml}\n")
+    result = place.deploy("--bootstrap", "--timeout", "3s")
+    assert result.status == 6, result  # nothing runs these manifests here
+    assert "Argo CD is installed: 3 objects of 'install.yaml'" in result.err
+    assert place.application("first")["metadata"]["namespace"] == "argocd"
+    (folder / "install.yaml").write_text(INSTALL + "---\napiVersion: v1\nkind: Nobody\nmetadata: {name: x}\n")
+    subprocess.run(["kubectl", "--kubeconfig", str(folder / "kubeconfig"), "-n", "argocd", "delete",
+                    "deployment", "argocd-repo-server"], env=clean_environ(), check=True)
+    result = place.deploy("--bootstrap", "--timeout", "20s")
+    assert result.status == 2, result
+    assert "install.yaml:28: Nobody 'x': the cluster has no kind 'Nobody' in 'v1'" in result.err
+
+
 # ---- no cluster ----
 
 def test_without_an_instance_there_is_no_cluster(place):
@@ -502,3 +548,37 @@ def test_faults_that_pass(folder, start_emulator, fault):
     result = place.deploy("--timeout", "60s")
     assert result.status == 0, result
     assert {row[0] for row in rows(result).values()} == {place.head()[:12]}
+
+
+# ---- permissions ----
+
+def as_service_account(place):
+    file = place.folder / "kubeconfig"
+    admin = place.folder / "admin.kubeconfig"
+    admin.write_text(file.read_text())
+    subprocess.run(["kubectl", "--kubeconfig", str(admin), "apply", "-f",
+                    str(ROOT / "examples/rbac/deploy.yaml")], env=clean_environ(), check=True)
+    text = file.read_text()
+    file.write_text(re.sub(r"( *)client-certificate-data:",
+                           r"\1as: system:serviceaccount:argocd:necoops-deploy\n\1client-certificate-data:",
+                           text))
+    return admin
+
+
+def test_the_least_rbac_is_enough(place):
+    admin = as_service_account(place)
+    place.edit("web/base/deployment.yaml", "quay.io/example/web:2.0.1", "example.invalid/web:1")
+    place.commit()
+    result = place.deploy("--timeout", "4s")
+    assert result.status in (1, 6), result
+    assert "web/base/deployment.yaml:18 (changed by this commit)" in result.out
+    place.git("revert", "--no-edit", "HEAD")
+    place.git("push", "-q", "origin", "HEAD")
+    result = place.deploy()
+    assert result.status == 0, result
+    subprocess.run(["kubectl", "--kubeconfig", str(admin), "-n", "argocd", "delete", "role",
+                    "necoops-deploy"], env=clean_environ(), check=True)
+    place.commit()
+    result = place.deploy()
+    assert result.status == 4, result
+    assert 'cannot list resource' in result.err

@@ -1,4 +1,5 @@
 """necoops-status against the emulator: what it shows, what it asks, and what the doctor says."""
+import http.server
 import json
 import os
 import pty
@@ -7,6 +8,7 @@ import select
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -311,13 +313,29 @@ def test_doctor_without_a_credential(day, folder):
     assert outcomes["instance"] == "skipped"
 
 
+class Ahead(http.server.BaseHTTPRequestHandler):
+    """A service whose clock is twenty minutes ahead of ours."""
+
+    def do_GET(self):
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string(time.time() + 20 * 60)
+
+    def log_message(self, format, *args):
+        """Says nothing."""
+
+
 def test_doctor_with_a_skewed_clock(day):
-    fake = shutil.which("faketime")
-    if not fake:
-        pytest.skip("no faketime")
     emulator = day(made=False)
-    result = emulator.run(fake, "-f", "-20m", "necoops-status", "--doctor", "-o", "json",
-                          env={"LD_BIND_NOW": "1"})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ahead) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/compute/v1"
+        result = emulator.run("necoops-status", "--doctor", "-o", "json",
+                              env={"NECOOPS_COMPUTE_ENDPOINT": url})
+        server.shutdown()
     assert result.status == 1, result
     clock = next(c for c in result.json if c["check"] == "clock")
     assert clock["outcome"] == "wrong" and re.match(r"(20m00s|19m59s) behind", clock["detail"])

@@ -66,6 +66,30 @@ def test_a_morning_and_a_night(start_emulator):
     assert status == 0, text
 
 
+def test_status_and_doctor(start_emulator):
+    objects = {"init.tar.zst": {"text": "x"}}
+    emulator = start_emulator("--run-startup-scripts", timings=QUICK,
+                              seed={"buckets": {"neco-snapshots": {"objects": objects}}})
+    (emulator.folder / "setup.sh").write_text("#!/bin/sh\nexit 1\n")
+    for status, argv in [
+            (1, ["necoops-create", "--evidence", "out", "--keep-failed-for", "1h",
+                 "--set", "instance.setup=setup.sh"]),
+            (0, ["necoops-create", "--follow", "--name", "neco-ops-2"]),
+            (0, ["necoops-status"]),
+            (0, ["necoops-status", "--doctor", "--set", "results=gs://neco-snapshots/x", "--set",
+                 "snapshot.source=gs://neco-snapshots/init.tar.zst"]),
+            (1, ["necoops-delete", "--audit"]),
+            (0, ["necoops-delete", "--yes", "--evidence", "out"])]:
+        result = emulator.run(*argv)
+        assert result.status == status, result
+    status, text = validate(
+        google_log(emulator), "compute.projects.get", "compute.zoneOperations.list",
+        "compute.instances.testIamPermissions", "compute.instances.getSerialPortOutput",
+        "compute.instances.setLabels", "compute.disks.aggregatedList", "compute.machineTypes.get",
+        "storage.objects.get", "storage.buckets.testIamPermissions")
+    assert status == 0, text
+
+
 def test_storage_as_documented(start_emulator):
     emulator = start_emulator(timings=QUICK)
     curl = Curl(emulator)

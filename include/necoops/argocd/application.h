@@ -56,10 +56,11 @@ struct argocd_app {
     cJSON *labels; /* object or NULL */
 
     struct argocd_sources sources;
-    bool several;        /* spec.sources, not spec.source */
-    cJSON *sources_json; /* spec.sources as it is; NULL with one source */
-    cJSON *sync_options; /* spec.syncPolicy.syncOptions, or NULL */
-    cJSON *patches;      /* spec.source.kustomize.patches, or NULL */
+    bool several;         /* spec.sources, not spec.source */
+    cJSON *sources_json;  /* spec.sources as it is; NULL with one source */
+    cJSON *sync_options;  /* spec.syncPolicy.syncOptions, or NULL */
+    cJSON *patches;       /* spec.source.kustomize.patches, or NULL */
+    bool patches_ignored; /* the last comparison did not know them: Argo CD before 2.9 */
     char *project, *dest_space;
     bool automated, self_heal;
     bool prune;         /* its automated sync would prune */
@@ -69,8 +70,9 @@ struct argocd_app {
     char *operation_token; /* ours in it, or "" */
     bool has_state;        /* status.operationState */
     char *state_token;
-    char *state_commit; /* ARGOCD_COMMIT_NAME of it, or "" */
-    char *state_by;     /* who started it */
+    char *state_commit;   /* ARGOCD_COMMIT_NAME of it, or "" */
+    char *state_by;       /* who started it */
+    bool state_automated; /* Argo CD itself did, by the policy */
     char *phase, *state_message;
     bool finished;      /* finishedAt is set */
     int64_t retries;    /* tries after the first */
@@ -151,6 +153,7 @@ struct argocd_sync {
     const char *target; /* new targetRevision of its sources of this repository; NULL: unchanged */
     const char *token;
     bool prune;
+    const cJSON *resources; /* only these are synced; NULL: all */
     bool suspend_automated; /* remove spec.syncPolicy.automated when it is there */
     int64_t retries;
 };
@@ -160,6 +163,9 @@ struct argocd_sync {
 cJSON *argocd_sync_patch(const struct argocd_app *app, const struct argocd_sync *sync);
 /* The `operation` alone, for an Application that is being made. */
 cJSON *argocd_operation(const cJSON *sync_options, bool several, const struct argocd_sync *sync);
+/* The same without an operation: its spec alone, so that nothing is synced by itself. NULL when it
+ * is so already. */
+cJSON *argocd_hold_patch(const struct argocd_app *app, const struct argocd_sync *sync);
 /* Ends the operation that is running (guarded). */
 cJSON *argocd_terminate_patch(const struct argocd_app *app);
 /* Asks for a comparison now. */

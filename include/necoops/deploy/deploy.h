@@ -26,11 +26,13 @@ struct deploy_options {
     bool no_check; /* Argo CD is to judge the manifests */
     bool dry_run;
     bool prune;
+    bool bootstrap; /* install Argo CD when it is missing */
     bool skip_without_cluster; /* no cluster: nothing to do, instead of ERR_NO_CLUSTER */
     enum deploy_in_progress in_progress;
     int64_t lock_timeout_ms; /* -1: as configured */
     const char *junit;  /* file, or NULL */
     const char *events; /* file, or NULL */
+    const char *report; /* HTML file, or NULL */
 };
 
 /* One thing behind a failure. */

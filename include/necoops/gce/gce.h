@@ -34,6 +34,10 @@ int gce_instance_get(struct gce *gce, const char *zone, const char *name_or_id, 
 int gce_instances_walk(struct gce *gce, const char *filter, const char *fields,
                        int (*each)(void *arg, const cJSON *instance, struct err *err), void *arg,
                        struct strv *unreachable, struct err *err) MUST_CHECK;
+/* The same for disks. */
+int gce_disks_walk(struct gce *gce, const char *filter, const char *fields,
+                   int (*each)(void *arg, const cJSON *disk, struct err *err), void *arg,
+                   struct strv *unreachable, struct err *err) MUST_CHECK;
 /* Mutations answer with their operation (JSON). `request_id`: one UUID for all tries of a logical
  * request. */
 int gce_instance_insert(struct gce *gce, const char *zone, const cJSON *body,

@@ -41,6 +41,8 @@ bool git_has_commit(struct git *git, const char *commit);
 char *git_branch(struct git *git);
 /* The first line of the commit's message; caller frees. NULL when it is not there. */
 char *git_subject(struct git *git, const char *commit);
+/* The name of its author, likewise. */
+char *git_author(struct git *git, const char *commit);
 
 /* Paths with uncommitted changes, untracked files included, at most `most`; none for a bare one. */
 int git_uncommitted(struct git *git, size_t most, struct strv *paths, struct err *err) MUST_CHECK;

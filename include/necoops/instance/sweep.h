@@ -31,8 +31,7 @@ void sweep_result_clear(struct sweep_result *result);
 int instance_sweep(const struct run *run, struct gce *gce, const struct sweep_options *options,
                    struct sweep_result *out, struct err *err) MUST_CHECK;
 
-/* All instances of ours over all zones, and disks of ours in `zones`, as two arrays; changes nothing. */
-int instance_audit(struct gce *gce, const struct strv *zones, cJSON **instances, cJSON **disks,
-                   struct err *err) MUST_CHECK;
+/* All instances and disks of ours over all zones, as two arrays; changes nothing. */
+int instance_audit(struct gce *gce, cJSON **instances, cJSON **disks, struct err *err) MUST_CHECK;
 
 #endif

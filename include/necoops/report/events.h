@@ -9,12 +9,16 @@
 
 struct events; /* opaque */
 
-/* Creates or empties the file. */
+/* Creates or empties the file; NULL: nothing is written. */
 int events_open(const struct run *run, const char *path, struct events **out,
                 struct err *err) MUST_CHECK;
 /* Says on the log, once, when a line could not be written. */
 void events_close(struct events *events);
 /* Takes `fields` (an object, or NULL). Nothing happens when `events` is NULL. */
 void events_emit(struct events *events, const char *type, cJSON *fields);
+/* From now on the first `most` of them are kept in memory, too. */
+void events_keep(struct events *events, size_t most);
+/* An array of the kept ones, as they are in the file; borrowed. NULL when none are kept. */
+const cJSON *events_kept(const struct events *events);
 
 #endif

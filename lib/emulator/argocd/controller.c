@@ -1,5 +1,6 @@
 #include "emulator/argocd/controller.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +185,79 @@ static void refresh_all(struct controller *controller, enum compare_level level)
     store_list_free(list);
 }
 
+/* ---- its own version ---- */
+
+#define CONTROLLER_NAME "argocd-application-controller"
+
+static const char *const workload_kinds[] = {"StatefulSet", "Deployment"};
+
+static bool version_at_least(const char *version, long major, long minor)
+{
+    char *end;
+    long given = strtol(version + (*version == 'v'), &end, 10);
+
+    if (given != major)
+        return given > major;
+    return *end == '.' && strtol(end + 1, NULL, 10) >= minor;
+}
+
+/* "1.1.0-rc1.1" of "quay.io/cybozu/argocd:1.1.0-rc1.1"; NULL for a tag that tells no version. */
+static const char *image_version(const char *image)
+{
+    const char *name = strrchr(image, '/');
+    const char *tag = strchr(name != NULL ? name : image, ':');
+
+    if (tag == NULL)
+        return NULL;
+    tag++;
+    return isdigit((unsigned char)tag[*tag == 'v' ? 1 : 0]) ? tag : NULL;
+}
+
+/* What was in memory is gone; operations go on from what is stored. */
+static void restart_as(struct controller *controller, const char *version)
+{
+    log_info(controller->config.log, "argocd: the controller starts again as %s", version);
+    controller->patches_known = version_at_least(version, 2, 9);
+    for (size_t i = 0; i < controller->items_len; i++) {
+        cJSON_Delete(controller->items[i].state);
+        controller->items[i].state = NULL;
+    }
+    refresh_all(controller, COMPARE_NEEDED);
+}
+
+/* Whichever workload got another image last is the one that runs: manifests of another release
+ * bring another kind of it (a Deployment before 1.8), and whoever applied them wants that one. */
+static void follow_image(struct controller *controller, const cJSON *workload)
+{
+    size_t which = strcmp(json_str_or(workload, "kind", ""), workload_kinds[0]) == 0 ? 0 : 1;
+    const char *image = json_str(workload, "spec.template.spec.containers[0].image");
+    const char *version = image != NULL ? image_version(image) : NULL;
+    bool first = controller->images[0] == NULL && controller->images[1] == NULL;
+
+    if (version == NULL ||
+        (controller->images[which] != NULL && strcmp(controller->images[which], image) == 0))
+        return;
+    free(controller->images[which]);
+    controller->images[which] = xstrdup(image);
+    if (!first)
+        restart_as(controller, version);
+}
+
+static void find_images(struct controller *controller)
+{
+    for (size_t i = 0; i < ARRAY_LEN(workload_kinds); i++) {
+        const struct resource *resource =
+            store_kind(controller->store, "apps/v1", workload_kinds[i]);
+        struct stored *stored = resource != NULL ? store_get(controller->store, resource,
+                                                             ARGOCD_NAMESPACE, CONTROLLER_NAME)
+                                                 : NULL;
+
+        if (stored != NULL)
+            follow_image(controller, stored->object);
+        stored_unref(stored);
+    }
+}
+
 /* ---- events ---- */
 
 static void on_touched(void *arg, const char *app)
@@ -230,6 +304,9 @@ static void on_event(struct controller *controller, const struct store_event *ev
                strcmp(json_str_or(object, "metadata.name", ""), "argocd-cm") == 0) {
         read_settings(controller);
         refresh_all(controller, COMPARE_LATEST);
+    } else if (strcmp(resource->group, "apps") == 0 && event->type != STORE_DELETED &&
+               strcmp(json_str_or(object, "metadata.name", ""), CONTROLLER_NAME) == 0) {
+        follow_image(controller, object);
     }
 }
 
@@ -238,6 +315,7 @@ static void start_over(struct controller *controller, enum compare_level level)
 {
     controller->seen = store_version(controller->store);
     read_settings(controller);
+    find_images(controller);
     refresh_all(controller, level);
 }
 
@@ -399,21 +477,13 @@ static void *run_controller(void *arg)
 
 /* ---- start and stop ---- */
 
-static bool version_at_least(const char *version, long major, long minor)
-{
-    char *end;
-    long given = strtol(version + (*version == 'v'), &end, 10);
-
-    if (given != major)
-        return given > major;
-    return *end == '.' && strtol(end + 1, NULL, 10) >= minor;
-}
-
 static void controller_free(struct controller *controller)
 {
     for (size_t i = 0; i < controller->items_len; i++)
         item_clear(&controller->items[i]);
     free(controller->items);
+    free(controller->images[0]);
+    free(controller->images[1]);
     tracker_free(controller->tracker);
     renderer_free(controller->renderer);
     if (controller->wake_fd >= 0)

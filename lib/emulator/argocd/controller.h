@@ -13,7 +13,7 @@
 /* What the controller takes from outside, so that a test can give its own. */
 struct controller_config {
     struct store *store;
-    const char *version;  /* "v2.14.21" */
+    const char *version;  /* "v2.14.21", until a workload of it has another image */
     const char *work_dir; /* for checkouts; removed at the end */
     struct log *log;
     const char *const *environ; /* where kustomize and kubectl are found */
@@ -50,6 +50,7 @@ struct controller {
     struct tracker *tracker;
     struct health_settings health;
     bool patches_known;
+    char *images[2]; /* of its workload as StatefulSet and as Deployment, or NULL */
     /* the thread */
     pthread_t thread;
     volatile sig_atomic_t stop; /* also ends a child process that is running */

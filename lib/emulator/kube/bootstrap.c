@@ -116,6 +116,9 @@ static int put_node(struct store *store, const char *version, const char *name, 
     json_set_str(labels, "kubernetes.io/hostname", name);
     json_set_str(labels, "kubernetes.io/os", "linux");
     json_set_str(labels, "kubernetes.io/arch", "amd64");
+    /* The names of before 1.14; kubelets still set them. */
+    json_set_str(labels, "beta.kubernetes.io/os", "linux");
+    json_set_str(labels, "beta.kubernetes.io/arch", "amd64");
     addresses = json_set_array(status, "addresses");
     add_address(addresses, "InternalIP", address);
     add_address(addresses, "Hostname", name);

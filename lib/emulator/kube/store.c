@@ -1,6 +1,5 @@
 #include "emulator/kube/store.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,19 +8,9 @@
 #include "necoops/base/timefmt.h"
 #include "emulator/kube/convert.h"
 #include "emulator/kube/core.h"
+#include "emulator/kube/store_internal.h"
 
 #define DEFAULT_MINOR 27
-
-struct store {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    struct types types;
-    struct history history;
-    struct keyspace *namespaces;
-    struct keyspace *definitions;
-    uint64_t version;
-    bool closed;
-};
 
 static void lock(struct store *store)
 {
@@ -144,8 +133,7 @@ const struct type **store_kinds(struct store *store, size_t *len)
 
 /* ---- reading ---- */
 
-/* The same object in this type's version; takes and gives a reference. */
-static struct stored *in_version(const struct type *type, struct stored *stored)
+struct stored *in_version(const struct type *type, struct stored *stored)
 {
     struct version *converted;
 
@@ -486,137 +474,4 @@ int store_try(struct store *store, const struct resource *resource, const char *
                           .dry_run = true};
 
     return run_write(&write, out, err);
-}
-
-/* ---- changes ---- */
-
-uint64_t store_version(struct store *store)
-{
-    uint64_t version;
-
-    lock(store);
-    version = store->version;
-    unlock(store);
-    return version;
-}
-
-int store_check_version(struct store *store, uint64_t version)
-{
-    int result;
-
-    lock(store);
-    history_trim(&store->history, mono_ms());
-    result = version < store->history.floor ? -1 : 0;
-    unlock(store);
-    return result;
-}
-
-static bool in_space(const struct change *change, const char *space)
-{
-    return space == NULL || space[0] == '\0' || strcmp(change->now->space, space) == 0;
-}
-
-static const struct change *next_locked(const struct store *store, uint64_t version,
-                                        const struct keyspace *storage, const char *space)
-{
-    const struct history *history = &store->history;
-
-    for (size_t i = history_after(history, version); i < history->len; i++) {
-        const struct change *change = history_at(history, i);
-
-        if ((storage == NULL || change->storage == storage) && in_space(change, space))
-            return change;
-    }
-    return NULL;
-}
-
-static struct timespec deadline_after(int64_t ms)
-{
-    struct timespec at;
-
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += ms / 1000;
-    at.tv_nsec += ms % 1000 * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    return at;
-}
-
-/* The next change, waiting until `until`; NULL when none came. *gone: the history does not reach
- * back far enough. */
-static const struct change *await_locked(struct store *store, uint64_t version,
-                                         const struct keyspace *storage, const char *space,
-                                         const struct timespec *until, bool *gone)
-{
-    for (;;) {
-        const struct change *change;
-
-        *gone = version < store->history.floor;
-        if (*gone || store->closed)
-            return NULL;
-        change = next_locked(store, version, storage, space);
-        if (change != NULL)
-            return change;
-        version = store->version;
-        if (pthread_cond_timedwait(&store->changed, &store->lock, until) == ETIMEDOUT)
-            return NULL;
-    }
-}
-
-int store_next_change(struct store *store, uint64_t version, const struct keyspace *storage,
-                      const char *space, int64_t ms, struct store_change_event *event)
-{
-    struct timespec until = deadline_after(ms);
-    const struct change *change;
-    bool gone;
-
-    lock(store);
-    change = await_locked(store, version, storage, space, &until, &gone);
-    if (change != NULL) {
-        *event = (struct store_change_event){
-            .type = change->type,
-            .storage = change->storage,
-            .resource = &change->storage->hub->resource,
-            .now = stored_ref(&change->now->stored),
-            .before = change->before != NULL ? stored_ref(&change->before->stored) : NULL,
-        };
-    }
-    unlock(store);
-    return gone ? -1 : change != NULL;
-}
-
-int store_next(struct store *store, uint64_t version, const struct resource *resource,
-               const char *space, int64_t ms, struct store_event *event)
-{
-    const struct keyspace *storage = resource != NULL ? type_of(resource)->storage : NULL;
-    struct store_change_event change;
-    int found = store_next_change(store, version, storage, space, ms, &change);
-
-    if (found <= 0)
-        return found;
-    stored_unref(change.before);
-    event->type = change.type;
-    event->resource = resource != NULL ? resource : change.resource;
-    event->stored = in_version(type_of(event->resource), change.now);
-    return 1;
-}
-
-void store_close(struct store *store)
-{
-    lock(store);
-    store->closed = true;
-    pthread_cond_broadcast(&store->changed);
-    unlock(store);
-}
-
-bool store_closed(struct store *store)
-{
-    bool closed;
-
-    lock(store);
-    closed = store->closed;
-    unlock(store);
-    return closed;
 }

@@ -105,6 +105,23 @@ static bool parse(int argc, char **argv, struct mount_args *out)
     return operands == 2;
 }
 
+/* `from` as a link at `target` names it when both are below `root`: relative, so that it means the
+ * same from inside and from outside of the machine. Caller frees. */
+static char *relative_link(const char *root, const char *from, const char *target)
+{
+    autobuf struct buf link = BUF_INIT(BUF_SMALL);
+    const char *below = target + strlen(root) + 1;
+    for (const char *slash = below; (slash = strchr(slash, '/')) != NULL; slash++)
+        buf_adds(&link, "../");
+    buf_adds(&link, from + strlen(root) + 1);
+    return buf_steal(&link);
+}
+
+static bool is_below(const char *root, const char *path)
+{
+    return text_starts(path, root) && path[strlen(root)] == '/';
+}
+
 /* Without namespaces nothing can be mounted: an empty folder becomes a link. */
 static int show(const char *from, const struct mount_args *args)
 {
@@ -114,15 +131,18 @@ static int show(const char *from, const struct mount_args *args)
             return -1;
         return args->read_only ? mount(NULL, args->target, NULL, flags, NULL) : 0;
     }
+    if (!is_below(inside_root(), from) || !is_below(inside_root(), args->target))
+        return errno = EINVAL, -1;
+    autofree char *link = relative_link(inside_root(), from, args->target);
     char now[4096];
     ssize_t len = readlink(args->target, now, sizeof now - 1);
     if (len > 0) {
         now[len] = '\0';
-        return strcmp(now, from) == 0 ? 0 : (errno = EBUSY, -1);
+        return strcmp(now, link) == 0 ? 0 : (errno = EBUSY, -1);
     }
     if (rmdir(args->target) < 0)
         return -1;
-    return symlink(from, args->target);
+    return symlink(link, args->target);
 }
 
 static int mount_disk(const char *disk, const struct mount_args *args)

@@ -366,6 +366,78 @@ static void test_operations_running(void **state)
                                     "status%20%21%3D%20DONE&prettyPrint=false");
 }
 
+static void test_operations_list(void **state)
+{
+    struct world *w = *state;
+    autojson cJSON *out = NULL;
+    autoerr struct err err = ERR_INIT;
+
+    add(w, 200,
+        "{\"items\":["
+        "{\"name\":\"late\",\"status\":\"RUNNING\",\"targetLink\":\"https://x/instances/i\","
+        "\"insertTime\":\"2026-01-02T03:04:06Z\"},"
+        "{\"name\":\"other\",\"status\":\"DONE\",\"targetLink\":\"https://x/instances/xi\"},"
+        "{\"name\":\"done\",\"status\":\"DONE\",\"targetLink\":\"https://x/instances/i\","
+        "\"insertTime\":\"2026-01-02T03:04:05Z\"}]}");
+    assert_int_equal(gce_operations_list(w->gce, "z", "i", &out, &err), 0);
+    assert_int_equal(cJSON_GetArraySize(out), 2);
+    assert_string_equal(json_str(out, "[0].name"), "done");
+    assert_string_equal(json_str(out, "[1].name"), "late");
+    assert_string_equal(line(w, 0), "GET " P "zones/z/operations?maxResults=500&filter="
+                                    "targetLink%20eq%20.%2A%2Fi&prettyPrint=false");
+}
+
+static int count_disk(void *arg, const cJSON *disk, struct err *err)
+{
+    (void)err;
+    strv_add(arg, json_str_or(disk, "name", ""));
+    return 0;
+}
+
+static void test_disks_of_every_zone(void **state)
+{
+    struct world *w = *state;
+    autoerr struct err err = ERR_INIT;
+    autostrv struct strv names = STRV_INIT;
+    autostrv struct strv unreachable = STRV_INIT;
+
+    add(w, 200,
+        "{\"items\":{\"zones/a\":{\"disks\":[{\"name\":\"x\"},{\"name\":\"y\"}]},"
+        "\"zones/b\":{\"warning\":{\"code\":\"NO_RESULTS_ON_PAGE\"}}},\"nextPageToken\":\"t\"}");
+    add(w, 200,
+        "{\"items\":{\"zones/c\":{\"warning\":{\"code\":\"UNREACHABLE\"}},"
+        "\"zones/b\":{\"disks\":[{\"name\":\"z\"}]}}}");
+    assert_int_equal(
+        gce_disks_walk(w->gce, "labels.a=b", "name", count_disk, &names, &unreachable, &err), 0);
+    autofree char *all = strv_join(&names, " ");
+    assert_string_equal(all, "x y z");
+    assert_int_equal(unreachable.len, 1);
+    assert_string_equal(unreachable.items[0], "c");
+    assert_true(strstr(line(w, 0), "aggregated/disks?") != NULL);
+    assert_true(strstr(line(w, 0), "disks%28name%29") != NULL);
+}
+
+static void test_permissions(void **state)
+{
+    struct world *w = *state;
+    autojson cJSON *out = NULL;
+    autojson cJSON *none = NULL;
+    autoerr struct err err = ERR_INIT;
+    const char *const asked[] = {"compute.instances.get", "compute.instances.delete"};
+
+    add(w, 200, "{\"permissions\":[\"compute.instances.get\"]}");
+    add(w, 200, "{}");
+    assert_int_equal(gce_instance_permissions(w->gce, "z", "7", asked, 2, &out, &err), 0);
+    assert_int_equal(cJSON_GetArraySize(out), 1);
+    assert_string_equal(line(w, 0),
+                        "POST " P "zones/z/instances/7/testIamPermissions?prettyPrint=false");
+    assert_string_equal(
+        w->client.server.seen[0].body,
+        "{\"permissions\":[\"compute.instances.get\",\"compute.instances.delete\"]}");
+    assert_int_equal(gce_instance_permissions(w->gce, "z", "7", asked, 2, &none, &err), 0);
+    assert_int_equal(cJSON_GetArraySize(none), 0);
+}
+
 /* ---- what an instance tells ---- */
 
 static void test_serial(void **state)
@@ -467,6 +539,9 @@ int main(void)
         TEST(test_wait_for_what_is_forgotten),
         TEST(test_operation_errors),
         TEST(test_operations_running),
+        TEST(test_operations_list),
+        TEST(test_disks_of_every_zone),
+        TEST(test_permissions),
         TEST(test_serial),
         TEST(test_guest_attribute),
         TEST(test_resources),

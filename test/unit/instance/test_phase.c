@@ -44,11 +44,29 @@ static void test_console(void **state)
     assert_int_equal(from, console.len);
 }
 
+static void test_each_in_turn(void **state)
+{
+    (void)state;
+    autobuf struct buf console = BUF_INIT(BUF_SMALL);
+    struct phase_report report;
+    size_t from = 0;
+    buf_adds(&console, "kernel\nnecoops-phase: {\"phase\":\"boot\"}\nnecoops-phase: {\"phase\":1}\n"
+                       "necoops-phase: {\"phase\":\"failed\",\"message\":\"m\"}\nthe end\nhalf a");
+    assert_true(phase_next(&console, &from, &report));
+    assert_int_equal(report.phase, PHASE_BOOT);
+    assert_true(phase_next(&console, &from, &report));
+    assert_int_equal(report.phase, PHASE_FAILED);
+    assert_string_equal(report.message, "m");
+    assert_false(phase_next(&console, &from, &report));
+    assert_string_equal(console.data + from, "half a");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse),
         cmocka_unit_test(test_console),
+        cmocka_unit_test(test_each_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

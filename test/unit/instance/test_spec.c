@@ -30,8 +30,8 @@ static const char *const ci_environ[] = {"CIRCLE_BRANCH=Feature/Über#1", "CIRCL
 
 static struct run test_run(void)
 {
-    struct run run = {.clock = &fixed_clock, .wake_fd = -1, .deadline = RUN_NO_DEADLINE,
-                      .environ = ci_environ};
+    struct run run = {
+        .clock = &fixed_clock, .wake_fd = -1, .deadline = RUN_NO_DEADLINE, .environ = ci_environ};
     return run;
 }
 
@@ -68,7 +68,9 @@ static const char *metadata_item(const struct instance_spec *spec, const char *k
 static void test_body(void **state)
 {
     (void)state;
-    const char *const sets[] = {BASE, "instance.localSsds=2", "instance.nestedVirtualization=true",
+    const char *const sets[] = {BASE,
+                                "instance.localSsds=2",
+                                "instance.nestedVirtualization=true",
                                 "instance.provisioningModel=SPOT",
                                 "instance.labels={team: neco}",
                                 "instance.serviceAccount.scopes=devstorage.read_only,https://x/y",
@@ -128,7 +130,7 @@ static void test_hash_changes_with_what_matters(void **state)
 static void test_startup_script(void **state)
 {
     (void)state;
-    const char *const sets[] = {BASE, "snapshot.source=gs://b/it's ${HOME}.tar",
+    const char *const sets[] = {BASE, "snapshot.to=/x", "snapshot.source=gs://b/it's ${HOME}.tar",
                                 "instance.localSsds=1", NULL};
     struct conf *conf;
     autospec struct instance_spec spec = {.name = NULL};
@@ -171,10 +173,12 @@ static void test_refusals(void **state)
     refuse("instance.labels={Team: x}",
            "instance.labels: 'Team: x' is no label: lower case letters, digits, '_' and '-', at "
            "most 63 each");
+    refuse("snapshot.source=gs://b/o", "snapshot.to: '' is no absolute path on the instance");
     refuse("instance.programs.archive=/tmp/x",
            "instance.programs.archive: '/tmp/x' is no gs:// object");
-    refuse("instance.programs.archive=gs://b/o",
-           "instance.programs.sha256: wants the archive's SHA-256, 64 lower case hexadecimal digits");
+    refuse(
+        "instance.programs.archive=gs://b/o",
+        "instance.programs.sha256: wants the archive's SHA-256, 64 lower case hexadecimal digits");
 }
 
 static void test_machine_refusals(void **state)
@@ -188,9 +192,10 @@ static void test_machine_refusals(void **state)
     struct instance_spec spec;
     autoerr struct err err = ERR_INIT;
     assert_int_equal(load(nested, &conf, &spec, &err), -1);
-    assert_string_equal(err_text(&err),
-                        "instance.machineTypes: 'e2-standard-4' cannot have VMs inside: E2 machines "
-                        "have no nested virtualization; N1, N2, C2 and C3 have it");
+    assert_string_equal(
+        err_text(&err),
+        "instance.machineTypes: 'e2-standard-4' cannot have VMs inside: E2 machines "
+        "have no nested virtualization; N1, N2, C2 and C3 have it");
     conf_free(conf);
     assert_int_equal(load(ssds, &conf, &spec, &err), -1);
     assert_string_equal(err_text(&err),

@@ -6,6 +6,7 @@
 #include "../support/client.h"
 #include "../support/repository.h"
 #include "necoops/kube/client.h"
+#include "necoops/kube/lock.h"
 #include "necoops/kube/watch.h"
 
 struct world {
@@ -52,6 +53,48 @@ static int tear_down(void **state)
 static const char *head(struct world *w, int n)
 {
     return w->client.server.seen[n].text;
+}
+
+/* ---- a lock seen from outside ---- */
+
+static void test_a_lock_is_looked_at(void **state)
+{
+    struct world *w = *state;
+    autoerr struct err err = ERR_INIT;
+    autojson cJSON *lease = NULL;
+
+    client_answer(
+        &w->client, 200,
+        "{\"metadata\":{\"annotations\":{\"necoops.io/holder\":"
+        "\"{\\\"id\\\":\\\"1\\\",\\\"name\\\":\\\"a@b\\\",\\\"commit\\\":\\\"c\\\"}\","
+        "\"necoops.io/queue\":\"[{\\\"name\\\":\\\"q\\\"}]\"}},"
+        "\"spec\":{\"holderIdentity\":\"1\",\"acquireTime\":\"t1\",\"renewTime\":\"t2\"}}");
+    assert_int_equal(kube_lock_look(w->kube, "argocd", "x", &lease, &err), 0);
+    assert_string_equal(json_str(lease, "holder.name"), "a@b");
+    assert_string_equal(json_str(lease, "holder.commit"), "c");
+    assert_null(json_str(lease, "holder.id"));
+    assert_string_equal(json_str(lease, "since"), "t1");
+    assert_string_equal(json_str(lease, "renewed"), "t2");
+    assert_string_equal(json_str(lease, "queue[0].name"), "q");
+    assert_string_equal(server_line(&w->client.server, 0),
+                        "GET /apis/coordination.k8s.io/v1/namespaces/argocd/leases/x");
+}
+
+static void test_a_lock_that_nobody_has(void **state)
+{
+    struct world *w = *state;
+    autoerr struct err err = ERR_INIT;
+    autojson cJSON *lease = NULL;
+
+    client_answer(&w->client, 404, "{\"kind\":\"Status\",\"reason\":\"NotFound\"}");
+    assert_int_equal(kube_lock_look(w->kube, "argocd", "x", &lease, &err), 0);
+    assert_null(lease);
+    client_answer(&w->client, 200,
+                  "{\"metadata\":{\"annotations\":{\"necoops.io/queue\":\"no JSON\"}},"
+                  "\"spec\":{\"holderIdentity\":\"\"}}");
+    assert_int_equal(kube_lock_look(w->kube, "argocd", "x", &lease, &err), 0);
+    assert_null(json_at(lease, "holder"));
+    assert_int_equal(cJSON_GetArraySize(json_at(lease, "queue")), 0);
 }
 
 /* ---- calls ---- */
@@ -356,7 +399,7 @@ static struct kube_watch *watch_things(struct world *w, struct watched *watched)
 
 #define ITEM(name, version)                                                                        \
     "{\"metadata\":{\"namespace\":\"n\",\"name\":\"" name "\",\"resourceVersion\":\"" version "\"" \
-                                                                                              "}}"
+    "}}"
 #define EVENT(type, name, version) "{\"type\":\"" type "\",\"object\":" ITEM(name, version) "}\n"
 #define LIST(version, items)                                                                       \
     "{\"kind\":\"ThingList\",\"metadata\":{\"resourceVersion\":\"" version "\"},\"items\":[" items \
@@ -473,6 +516,8 @@ static void test_trouble_is_told_while_it_lasts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_a_lock_is_looked_at),
+        TEST(test_a_lock_that_nobody_has),
         TEST(test_a_patch_goes_out_as_asked),
         TEST(test_errors_are_told_in_the_servers_words),
         TEST(test_an_answer_that_is_no_json),

@@ -113,10 +113,10 @@ static void test_no_secret_in_errors(void **state)
 
 /* ---- files ---- */
 
-static struct run run_with(const char *const *environ)
+static struct run run_with(const char *const *variables)
 {
     return (struct run){
-        .clock = &clock_system, .wake_fd = -1, .deadline = RUN_NO_DEADLINE, .environ = environ};
+        .clock = &clock_system, .wake_fd = -1, .deadline = RUN_NO_DEADLINE, .environ = variables};
 }
 
 static void test_several_files_first_value_wins(void **state)
@@ -139,8 +139,8 @@ static void test_several_files_first_value_wins(void **state)
     repository_write(&folder, "b/u.key", "KEY");
     autofree char *variable =
         xasprintf("KUBECONFIG=%s/missing:%s/a/conf:%s/b/conf", folder.dir, folder.dir, folder.dir);
-    const char *environ[] = {variable, NULL};
-    struct run run = run_with(environ);
+    const char *variables[] = {variable, NULL};
+    struct run run = run_with(variables);
 
     assert_int_equal(kubeconfig_load(&run, NULL, NULL, &config, &err), 0);
     assert_string_equal(config.server, "https://first");
@@ -152,8 +152,8 @@ static void test_several_files_first_value_wins(void **state)
 
 static void test_no_kubeconfig_at_all(void **state)
 {
-    const char *environ[] = {"HOME=/nowhere", NULL};
-    struct run run = run_with(environ);
+    const char *variables[] = {"HOME=/nowhere", NULL};
+    struct run run = run_with(variables);
     autokubeconfig struct kubeconfig config = {0};
     autoerr struct err err = ERR_INIT;
 
