@@ -114,7 +114,7 @@ static void seen(void *arg, const cJSON *object)
         return;
     }
     member = obtain(engine, app.name);
-    if (!member->present || member->app.children.len != app.children.len) {
+    if (!member->present || app.children.len > 0 || member->app.children.len > 0) {
         engine->membership_changed = true;
     }
     argocd_app_clear(&member->app);
@@ -210,12 +210,37 @@ static void find_family(const struct engine *engine, bool *inside)
     }
 }
 
+/* By what Argo CD found in Git for their parents. */
+static void find_left_over(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->len; i++) {
+        engine->members[i]->left_over = false;
+    }
+    for (size_t i = 0; i < engine->len; i++) {
+        const struct argocd_app *parent = &engine->members[i]->app;
+
+        for (size_t j = 0; j < parent->resources_len; j++) {
+            const struct argocd_resource *resource = &parent->resources[j];
+            struct member *child = NULL;
+
+            if (resource->leftover && !resource->of_operation &&
+                strcmp(resource->kind, "Application") == 0) {
+                child = engine_find(engine, resource->name);
+            }
+            if (child && child->app.parent && strcmp(child->app.parent, parent->name) == 0) {
+                child->left_over = true;
+            }
+        }
+    }
+}
+
 /* Late children join; what is gone leaves. */
 static void select_members(struct engine *engine)
 {
     bool *inside = xcalloc(engine->len, sizeof(*inside));
 
     find_family(engine, inside);
+    find_left_over(engine);
     for (size_t i = 0; i < engine->len; i++) {
         struct member *member = engine->members[i];
 
@@ -223,7 +248,8 @@ static void select_members(struct engine *engine)
         if (member->is_root) {
             continue;
         }
-        member->selected = inside[i] && member->present && plan_selects(engine->plan, &member->app);
+        member->selected = inside[i] && member->present && !member->left_over &&
+                           plan_selects(engine->plan, &member->app);
         if (member->selected) {
             member->group = plan_group(engine->plan, &member->app);
         }

@@ -111,6 +111,7 @@ struct member {
     bool selected; /* waited for */
     bool is_root;
     bool inside;      /* the root or below it */
+    bool left_over;   /* no longer in Git: its parent only waits to prune it */
     bool as_rendered; /* by plan_renders */
     int64_t group;
     enum step step;

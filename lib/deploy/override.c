@@ -149,7 +149,8 @@ cJSON *engine_root_resources(const struct engine *engine)
 
 static bool is_to_hold(const struct engine *engine, const struct member *member)
 {
-    return member->inside && member->present && !member->is_root && member->step == STEP_QUEUED &&
+    return member->inside && member->present && !member->left_over && !member->is_root &&
+           member->step == STEP_QUEUED &&
            argocd_app_is_from(&member->app, engine->plan->repo_url) &&
            (member->app.automated ||
             (argocd_app_busy(&member->app) && member->app.state_automated));

@@ -103,6 +103,19 @@ static cJSON *resource_row(const cJSON *resource)
     return row;
 }
 
+static cJSON *more_row(int more)
+{
+    autofree char *text = xasprintf("and %d more", more);
+    cJSON *row = json_array();
+
+    json_push_str(row, "…");
+    json_push_str(row, text);
+    for (int i = 2; i < TELL_COLUMNS; i++) {
+        json_push_str(row, "");
+    }
+    return row;
+}
+
 static bool is_shown(const struct deploy_result *result, const char *name)
 {
     for (size_t i = 0; i < result->len; i++) {
@@ -117,6 +130,7 @@ static int take_resources(void *arg, const cJSON *app, struct err *err)
 {
     struct tell *tell = arg;
     const char *name = json_str_or(app, "metadata.name", "");
+    const cJSON *resources = json_at(app, "status.resources");
     const cJSON *resource;
     cJSON *rows;
 
@@ -125,9 +139,10 @@ static int take_resources(void *arg, const cJSON *app, struct err *err)
         return 0;
     }
     rows = json_set_array(tell->resources, name);
-    cJSON_ArrayForEach(resource, json_at(app, "status.resources"))
+    cJSON_ArrayForEach(resource, resources)
     {
         if (cJSON_GetArraySize(rows) == RESOURCES_MOST) {
+            json_push(rows, more_row(cJSON_GetArraySize(resources) - RESOURCES_MOST));
             break;
         }
         json_push(rows, resource_row(resource));

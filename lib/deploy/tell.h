@@ -6,6 +6,8 @@
 #include "internal.h"
 #include "necoops/notify/notify.h"
 
+#define TELL_COLUMNS 5 /* of a resource: kind, name, sync, health, message */
+
 struct tell {
     const struct run *run;
     const struct conf *conf;

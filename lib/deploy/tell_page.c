@@ -10,6 +10,14 @@
 #define FILE_CAP      ((size_t)1 << 20)
 #define FACTS_MOST    12
 
+/* Of one application, in milliseconds since the start. */
+struct moments {
+    int64_t group; /* its place in the order of sync */
+    int64_t began;
+    int64_t synced; /* what depends on it could begin */
+    size_t events;
+};
+
 /* The strings and arrays that the page borrows. */
 struct draft {
     const struct tell *tell;
@@ -23,6 +31,7 @@ struct draft {
     struct page_event *events;
     const char **states; /* of the events, the bare word */
     size_t events_len;
+    struct moments *moments; /* of result->apps */
 };
 
 static void draft_clear(struct draft *draft)
@@ -151,29 +160,11 @@ static void take_events(struct draft *draft, const cJSON *kept)
 
 #define NEVER INT64_MAX
 
-static int64_t began_at(const struct draft *draft, const char *name)
+/* When what depends on it can begin. */
+static bool is_synced(const char *state)
 {
-    for (size_t i = 0; i < draft->events_len; i++) {
-        if (strcmp(draft->events[i].who, name) == 0) {
-            return draft->events[i].at_ms;
-        }
-    }
-    return NEVER;
-}
-
-/* When what depends on it could begin. */
-static int64_t synced_at(const struct draft *draft, const char *name)
-{
-    for (size_t i = 0; i < draft->events_len; i++) {
-        const char *state = draft->states[i];
-
-        if (strcmp(draft->events[i].who, name) == 0 &&
-            (strcmp(state, "settling") == 0 || strcmp(state, "degraded") == 0 ||
-             strcmp(state, "done") == 0)) {
-            return draft->events[i].at_ms;
-        }
-    }
-    return NEVER;
+    return strcmp(state, "settling") == 0 || strcmp(state, "degraded") == 0 ||
+           strcmp(state, "done") == 0;
 }
 
 static int64_t group_of(const struct draft *draft, const char *name)
@@ -187,32 +178,55 @@ static int64_t group_of(const struct draft *draft, const char *name)
     return group;
 }
 
-/* The application of an earlier turn that was the last one to get so far before `began`. */
-static const struct deploy_app *waited_for(const struct draft *draft, const char *name,
-                                           int64_t began)
+static void find_moments(struct draft *draft)
+{
+    const struct deploy_result *result = draft->result;
+
+    draft->moments = array(draft, result->len, sizeof(*draft->moments));
+    for (size_t i = 0; i < result->len; i++) {
+        struct moments *own = &draft->moments[i];
+
+        *own = (struct moments){
+            .group = group_of(draft, result->apps[i].name), .began = NEVER, .synced = NEVER};
+        for (size_t j = 0; j < draft->events_len; j++) {
+            const struct page_event *event = &draft->events[j];
+
+            if (strcmp(event->who, result->apps[i].name) != 0) {
+                continue;
+            }
+            own->began = own->began == NEVER ? event->at_ms : own->began;
+            own->synced =
+                own->synced == NEVER && is_synced(draft->states[j]) ? event->at_ms : own->synced;
+            own->events++;
+        }
+    }
+}
+
+/* The application of an earlier turn that was the last one to get so far before this one began. */
+static const struct deploy_app *waited_for(const struct draft *draft, const struct moments *own)
 {
     const struct deploy_app *last = NULL;
     int64_t last_at = 0;
 
-    for (size_t i = 0; i < draft->result->len; i++) {
-        const struct deploy_app *app = &draft->result->apps[i];
-        int64_t at = synced_at(draft, app->name);
+    for (size_t i = 0; i < draft->result->len && own->began != NEVER; i++) {
+        const struct moments *other = &draft->moments[i];
 
-        if (group_of(draft, app->name) < group_of(draft, name) && at <= began && at >= last_at) {
-            last = app;
-            last_at = at;
+        if (other->group < own->group && other->synced <= own->began && other->synced >= last_at) {
+            last = &draft->result->apps[i];
+            last_at = other->synced;
         }
     }
     return last;
 }
 
-static const char *bar_note(struct draft *draft, const struct deploy_app *app)
+static const char *bar_note(struct draft *draft, size_t index)
 {
-    int64_t began = began_at(draft, app->name);
-    const struct deploy_app *before = began == NEVER ? NULL : waited_for(draft, app->name, began);
-    autofree char *waited =
-        before ? xasprintf("waited for %s until +%s; ", before->name, duration_format(began).text)
-               : xstrdup("");
+    const struct deploy_app *app = &draft->result->apps[index];
+    const struct moments *own = &draft->moments[index];
+    const struct deploy_app *before = waited_for(draft, own);
+    autofree char *waited = before ? xasprintf("waited for %s until +%s; ", before->name,
+                                               duration_format(own->began).text)
+                                   : xstrdup("");
 
     if (!app->started) {
         return "its turn did not come";
@@ -225,15 +239,16 @@ static const char *bar_note(struct draft *draft, const struct deploy_app *app)
                           duration_format(app->ms).text));
 }
 
-static struct page_bar bar_of(struct draft *draft, const struct deploy_app *app)
+static struct page_bar bar_of(struct draft *draft, size_t index)
 {
-    struct page_span *spans = array(draft, draft->events_len, sizeof(*spans));
-    struct page_bar bar = {.name = app->name, .note = bar_note(draft, app), .spans = spans};
+    const char *name = draft->result->apps[index].name;
+    struct page_span *spans = array(draft, draft->moments[index].events, sizeof(*spans));
+    struct page_bar bar = {.name = name, .note = bar_note(draft, index), .spans = spans};
 
     for (size_t i = 0; i < draft->events_len; i++) {
         const struct page_event *event = &draft->events[i];
 
-        if (strcmp(event->who, app->name) != 0) {
+        if (strcmp(event->who, name) != 0) {
             continue;
         }
         if (bar.len) {
@@ -272,14 +287,15 @@ static void draw_lanes(struct draft *draft, struct page *page)
     if (draft->tell->options->dry_run || draft->tell->options->check_only) {
         return;
     }
+    find_moments(draft);
     for (size_t i = 0; i < result->len; i++) {
-        int64_t group = group_of(draft, result->apps[i].name);
+        int64_t group = draft->moments[i].group;
 
-        if (i == 0 || group != group_of(draft, result->apps[i - 1].name)) {
+        if (i == 0 || group != draft->moments[i - 1].group) {
             lanes[page->lanes_len++] =
                 (struct page_lane){.name = lane_name(draft, group), .bars = &bars[i]};
         }
-        bars[i] = bar_of(draft, &result->apps[i]);
+        bars[i] = bar_of(draft, i);
         lanes[page->lanes_len - 1].len++;
     }
     page->lanes = lanes;
@@ -355,7 +371,7 @@ static void add_causes(struct draft *draft, const struct deploy_app *app, struct
 static void add_resources(struct draft *draft, const struct deploy_app *app, struct page_item *item)
 {
     static const char *const heading[] = {"Kind", "Name", "Sync", "Health", "Message", NULL};
-    const size_t columns = ARRAY_LEN(heading) - 1;
+    const size_t columns = TELL_COLUMNS;
     const cJSON *rows = cJSON_GetObjectItemCaseSensitive(draft->tell->resources, app->name);
     size_t len = (size_t)cJSON_GetArraySize(rows), at = 0;
     const char **cells = array(draft, len * columns, sizeof(*cells));

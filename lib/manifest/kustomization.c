@@ -217,6 +217,22 @@ static int add_plain(const struct at *at, const cJSON *value, struct err *err)
     return add_plain_file(at, value, value->valuestring, err);
 }
 
+/* May be left out; kustomize refuses any other since 2.0, and so does every Argo CD since. */
+static void check_version(const struct at *at, const cJSON *doc)
+{
+    const char *kind = json_str_or(doc, "kind", "Kustomization");
+    const char *wanted = strcmp(kind, "Component") == 0 ? "kustomize.config.k8s.io/v1alpha1"
+                                                        : "kustomize.config.k8s.io/v1beta1";
+    const cJSON *version = cJSON_GetObjectItemCaseSensitive(doc, "apiVersion");
+
+    if (cJSON_IsString(version) && version->valuestring[0] &&
+        strcmp(version->valuestring, wanted) != 0) {
+        fault_at(
+            at, version,
+            xasprintf("apiVersion of a %s is '%s', not '%s'", kind, wanted, version->valuestring));
+    }
+}
+
 static int follow_document(const struct at *at, const cJSON *doc, struct err *err)
 {
     static const char *const beyond[] = {"helmCharts", "helmChartInflationGenerator", "generators",
@@ -280,6 +296,7 @@ static int follow(struct manifest_repo *repo, const char *folder, const char *pa
         manifest_set_add_fault(set, path, 0, 0, xstrdup("a kustomization is one mapping"));
         return 0;
     }
+    check_version(&at, yaml_document(file->stream, 0));
     return follow_document(&at, yaml_document(file->stream, 0), err);
 }
 

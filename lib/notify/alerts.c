@@ -52,8 +52,7 @@ void alerts_configure(struct notify *notify)
     const char *service = conf_str(notify->conf, "notify.alertmanager.service");
 
     if (url && !notify_link(url)) {
-        log_warning(notify->run->log,
-                    "notify.alertmanager.url is no http or https URL; not used");
+        log_warning(notify->run->log, "notify.alertmanager.url is no http or https URL; not used");
         url = NULL;
     }
     if (url) {

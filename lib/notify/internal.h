@@ -20,8 +20,8 @@ struct notify {
     struct kube *kube;
     struct http *http; /* of our own, made when it is needed; works in `own` */
     struct run own;
-    int64_t began;     /* mono */
-    int64_t slow_at;   /* mono: when to tell (again) that it is slow */
+    int64_t began;     /* mono: the first tick */
+    int64_t slow_at;   /* mono: when to tell (again) that it is slow; 0: not begun */
     int64_t slow_wall; /* startsAt of the alert; 0: none was sent */
     struct kube_pending *pending_call;
     struct http_transfer *pending_transfer;

@@ -50,8 +50,6 @@ struct notify *notify_new(const struct run *run, const struct conf *conf)
 
     notify->run = run;
     notify->conf = conf;
-    notify->began = run_mono_ms(run);
-    notify->slow_at = notify->began + conf_duration_ms(conf, "notify.slowAfter", 0);
     notify->build_url = build_link(run);
     notify->report_url = report_link(run, conf);
     alerts_configure(notify);
@@ -130,7 +128,14 @@ void notify_tick(struct notify *notify)
 {
     int64_t now = run_mono_ms(notify->run);
 
-    if (!notify->ended && notify->kube && now >= notify->slow_at) {
+    if (notify->ended || !notify->kube) {
+        return;
+    }
+    if (!notify->slow_at) { /* now it begins: what was waited for before was another run */
+        notify->began = now;
+        notify->slow_at = now + conf_duration_ms(notify->conf, "notify.slowAfter", 0);
+    }
+    if (now >= notify->slow_at) {
         notify->slow_at = now + SLOW_AGAIN_MS;
         alerts_slow(notify);
     }

@@ -50,12 +50,15 @@ def measure(argv, env, cwd):
     return Sample(float(wall), float(cpu), int(kib) * 1024)
 
 
-def compare(title, programs, runs, env, cwd, bound=None):
-    """programs: {name: argv}; the first one is ours. Prints the row; returns ratios ours/peer."""
+def compare(title, programs, runs, env, cwd, bound=None, clean=None):
+    """programs: {name: argv}; the first one is ours. Prints the row; returns ratios ours/peer.
+    clean, if any, is called after each run."""
     samples = {name: [] for name in programs}
     for turn in range(runs + 1):
         for name, argv in programs.items():
             sample = measure(argv, env, cwd)
+            if clean:
+                clean()
             if turn:  # the first one warms caches up
                 samples[name].append(sample)
     ours = next(iter(programs))

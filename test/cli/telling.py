@@ -1,11 +1,18 @@
 """What the tests of reports and notifications share: a cluster with apps, and those who are told."""
+import base64
+import http.client
 import json
-import pathlib
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
+import urllib.error
+import urllib.parse
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import yaml
 
 from conftest import ROOT, clean_environ, wait_for
 
@@ -75,7 +82,7 @@ class World:
         self.emulator = start_emulator(
             seed={"clusters": {"dev": {"nodes": 1, "argocd": True,
                                        "kubeconfig": str(self.kubeconfig)}}},
-            mirrors=[f"{URL}={self.apps.bare}"])
+            mirrors=[f"{URL}={self.apps.bare}"], timings=("rollout=100ms",))
         conf = {"apps": {"repoURL": URL, "root": "argocd-config"},
                 "clusters": {"dev": {"path": "argocd-config/overlays/gcp", "revision": "commit",
                                      "kubeconfig": str(self.kubeconfig)}},
@@ -200,6 +207,75 @@ class Mailbox:
         self.socket.close()
 
 
+class Front:
+    """An API server before the emulated one that has a Service to proxy to, as a real one does:
+    /api/v1/namespaces/SPACE/services/NAME:PORT/proxy/PATH goes to `target`, the rest behind."""
+
+    def __init__(self, folder, kubeconfig, service, target):
+        config = yaml.safe_load(kubeconfig.read_text())
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        parts = []
+        for number, text in enumerate((cluster["certificate-authority-data"],
+                                       user["client-certificate-data"], user["client-key-data"])):
+            parts.append(folder / f"front-{number}.pem")
+            parts[-1].write_bytes(base64.b64decode(text))
+        context = ssl.create_default_context(cafile=parts[0])
+        context.load_cert_chain(parts[1], parts[2])
+        behind, aside = (urllib.parse.urlsplit(u).netloc for u in (cluster["server"], target))
+        space, name = service.split("/")
+        prefix = f"/api/v1/namespaces/{space}/services/{name}/proxy"
+        front = self
+        self.proxied = []
+
+        class Handler(BaseHTTPRequestHandler):
+            """One request, its answer passed on as it comes."""
+
+            def do_GET(self):  # noqa: N802 (the name is http.server's)
+                """Either way."""
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if self.path.startswith(prefix + "/"):
+                    front.proxied.append((self.command, self.path))
+                    peer = http.client.HTTPConnection(aside)
+                    path = self.path[len(prefix):]
+                else:
+                    peer = http.client.HTTPSConnection(behind, context=context)
+                    path = self.path
+                headers = {k: v for k, v in self.headers.items() if k.lower() in (
+                    "content-type", "accept", "user-agent")}
+                peer.request(self.command, path, body or None, headers)
+                answer = peer.getresponse()
+                self.send_response(answer.status)
+                for key, value in answer.getheaders():
+                    if key.lower() in ("content-type", "retry-after"):
+                        self.send_header(key, value)
+                self.end_headers()
+                try:
+                    while piece := answer.read1(65536):
+                        self.wfile.write(piece)
+                        self.wfile.flush()
+                except (BrokenPipeError, ConnectionResetError):
+                    pass  # a watch that was given up
+                peer.close()
+
+            do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+
+            def log_message(self, *args):
+                """Says nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        cluster.clear()
+        cluster["server"] = f"http://127.0.0.1:{self.server.server_port}"
+        user.clear()
+        kubeconfig.write_text(json.dumps(config))
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        """Ends it."""
+        self.server.shutdown()
+        self.server.server_close()
+
+
 def free_port():
     """A port of loopback that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as one:
@@ -227,8 +303,6 @@ class Alertmanager:
 
     def answers(self):
         """It is ready."""
-        import urllib.error
-        import urllib.request
         try:
             with urllib.request.urlopen(self.url + "/-/ready", timeout=5) as answer:
                 return answer.status == 200
@@ -237,7 +311,6 @@ class Alertmanager:
 
     def alerts(self):
         """What fires now."""
-        import urllib.request
         with urllib.request.urlopen(self.url + "/api/v2/alerts", timeout=10) as answer:
             return json.loads(answer.read())
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, clean_environ, wait_for, which
-from telling import Alertmanager, Mailbox, Sink, World
+from telling import Alertmanager, Front, Mailbox, Sink, World
 
 EXAMPLE = ROOT / "examples/alertmanager"
 NOTIFICATIONS = ROOT / "examples/argocd-notifications"
@@ -137,6 +137,25 @@ def test_failure_and_its_end_reach_slack_and_mail_once(told, start_emulator, fol
     assert world.deploy().status == 0
     wait_for(lambda: len(told.manager.alerts()) == 1, 30, "the alert of success alone")
     assert len(told.messages()) == 3 and len(told.mails()) == 2
+
+
+def test_the_alertmanager_in_the_cluster_is_reached_through_the_api_server(told, start_emulator,
+                                                                          folder):
+    """notify.alertmanager.service: the failure and its end, without an address of its own."""
+    service = "monitoring/alertmanager:9093"
+    world = World(start_emulator, folder, {"alertmanager": {"service": service}})
+    front = Front(folder, world.kubeconfig, service, told.manager.url)
+    world.apps.break_ops()
+    failed = world.deploy()
+    assert failed.status == 1 and "not told" not in failed.err, failed
+    assert [a["labels"]["app"] for a in told.manager.alerts()] == ["ops"]
+    world.apps.mend_ops()
+    mended = world.deploy()
+    assert mended.status == 0 and "warning" not in mended.err, mended
+    names = [a["labels"]["alertname"] for a in told.manager.alerts()]
+    assert names == ["DeploymentSucceeded"]
+    assert [method for method, _ in front.proxied] == ["GET", "POST"] * 2
+    front.close()
 
 
 def test_a_failure_told_again_is_the_same_alert(told, start_emulator, folder):

@@ -70,8 +70,8 @@ const char *notify_build_url(const struct notify *notify);
 void notify_reach(struct notify *notify, struct kube *kube);
 /* The commit's status is pending. */
 void notify_started(struct notify *notify);
-/* To be called from every wait while the cluster is reached: tells of a run that is slow. Never
- * blocks. */
+/* To be called from every wait for the applications, while the cluster is reached: tells of a run
+ * that is slow, counted from the first call. Never blocks. */
 void notify_tick(struct notify *notify);
 /* How it ended; at most once, further calls do nothing. The kube's run must have time left. */
 void notify_ended(struct notify *notify, const struct notify_outcome *outcome);

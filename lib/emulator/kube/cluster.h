@@ -10,7 +10,9 @@ struct clusters;
 struct cluster;
 int clusters_new(struct emu *emu, struct clusters **out, struct err *err);
 void clusters_free(struct clusters *clusters);
-/* {"NAME": {"nodes": 3, "version": "v1.27.16", "kubeconfig": FILE, "argocd": true|false|"v2.8.0"}} */
+/* {"NAME": {"nodes": 3 | ["NAME", …], "version": "v1.27.16", "kubeconfig": FILE,
+ * "argocd": true|false|"v2.8.0", "tokens": {"TOKEN": {"user": …, "groups": […]}},
+ * "objects": [OBJECT, …]}} */
 int clusters_seed(struct clusters *clusters, const cJSON *seed, struct err *err);
 
 struct cluster_spec {

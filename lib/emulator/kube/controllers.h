@@ -7,8 +7,8 @@
  * - a container whose command or arguments hold `exit 1`, or whose image holds `crash-loop`, ends
  *   with 1 each time it starts: CrashLoopBackOff, or a failed Job;
  * - a volume of a ConfigMap that is not there, or of a Secret named `…does-not-exist…`, is never
- *   mounted: FailedMount, ContainerCreating (other Secrets are taken to be there: they are seldom in
- *   Git);
+ *   mounted: FailedMount, ContainerCreating (other Secrets are taken to be there: they are seldom
+ * in Git);
  * - a claim whose storage class holds `does-not-exist` stays Pending;
  * - a readiness probe whose command is or holds `false` or `exit 1` never succeeds.
  */

@@ -67,6 +67,11 @@ cJSON *json_need_object(cJSON *object, const char *key)
     return json_set_object(object, key);
 }
 
+cJSON *json_copy_object(const cJSON *value)
+{
+    return cJSON_IsObject(value) ? json_copy(value) : json_object();
+}
+
 cJSON *json_need_array(cJSON *object, const char *key)
 {
     cJSON *value = json_get(object, key);

@@ -66,6 +66,8 @@ static inline cJSON *json_get(const cJSON *object, const char *key)
 }
 /* The object at the key, made when it is none. */
 cJSON *json_need_object(cJSON *object, const char *key);
+/* A copy of an object, {} when it is none. */
+cJSON *json_copy_object(const cJSON *value);
 cJSON *json_need_array(cJSON *object, const char *key);
 /* The string under a key that may hold dots; NULL when there is none. */
 const char *json_key_str(const cJSON *object, const char *key);

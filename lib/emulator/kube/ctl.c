@@ -56,6 +56,11 @@ struct stored **ctl_owned(struct ctl *ctl, const char *group, const char *plural
     return list;
 }
 
+cJSON *status_copy(const cJSON *object)
+{
+    return json_copy_object(json_get(object, "status"));
+}
+
 int64_t json_number(const cJSON *object, const char *path, int64_t fallback)
 {
     int64_t value = fallback;
@@ -263,7 +268,7 @@ cJSON *pod_from_template(const cJSON *owner, const char *name)
     if (annotations != NULL)
         json_set(json_get(pod, "metadata"), "annotations", json_copy(annotations));
     set_owner(pod, owner);
-    json_set(pod, "spec", json_copy(json_get(from, "spec")));
+    json_set(pod, "spec", json_copy_object(json_get(from, "spec")));
     return pod;
 }
 

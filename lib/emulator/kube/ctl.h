@@ -65,6 +65,8 @@ struct stored *ctl_get(struct ctl *ctl, const char *group, const char *plural, c
  * NULL-terminated array, freed with store_list_free. */
 struct stored **ctl_owned(struct ctl *ctl, const char *group, const char *plural,
                           const cJSON *owner);
+/* The status to go on from, {} when there is none. */
+cJSON *status_copy(const cJSON *object);
 int64_t json_number(const cJSON *object, const char *path, int64_t fallback);
 bool is_deleting(const cJSON *object);
 bool pod_is_ready(const cJSON *pod);

@@ -25,12 +25,10 @@ static cJSON *stored_versions(const cJSON *definition)
 
 static void accept(struct ctl *ctl, const struct resource *resource, const cJSON *definition)
 {
-    cJSON *status = json_get(definition, "status") != NULL
-                        ? json_copy(json_get(definition, "status"))
-                        : json_object();
+    cJSON *status = status_copy(definition);
     cJSON *conditions = json_need_array(status, "conditions");
 
-    json_set(status, "acceptedNames", json_copy(json_at(definition, "spec.names")));
+    json_set(status, "acceptedNames", json_copy_object(json_at(definition, "spec.names")));
     json_set(status, "storedVersions", stored_versions(definition));
     condition_set(conditions, "NamesAccepted", "True", "NoConflicts", "no conflicts found");
     condition_set(conditions, "Established", "True", "InitialNamesAccepted",
@@ -112,8 +110,7 @@ int64_t ctl_api_service(struct ctl *ctl, const struct resource *resource, const 
     const char *space = json_str_or(object, "spec.service.namespace", "");
     const char *name = json_str(object, "spec.service.name");
     struct stored *service = name != NULL ? ctl_get(ctl, "", "services", space, name) : NULL;
-    cJSON *status =
-        json_get(object, "status") != NULL ? json_copy(json_get(object, "status")) : json_object();
+    cJSON *status = status_copy(object);
     cJSON *conditions = json_need_array(status, "conditions");
     autofree char *absent =
         xasprintf("service/%s in \"%s\" is not present", name != NULL ? name : "", space);

@@ -47,7 +47,7 @@ static void read_limits(struct rollout *rollout)
 
 static bool same_template(const cJSON *set, const cJSON *deployment)
 {
-    autojson cJSON *of_set = json_copy(json_at(set, "spec.template"));
+    autojson cJSON *of_set = json_copy_object(json_at(set, "spec.template"));
 
     cJSON_DeleteItemFromObjectCaseSensitive(json_get(json_get(of_set, "metadata"), "labels"), HASH);
     return json_equal(of_set, json_at(deployment, "spec.template"));
@@ -150,12 +150,13 @@ static void create_fresh(struct rollout *rollout)
     json_set_i64(spec, "replicas", replicas);
     if (min_ready != NULL)
         json_set(spec, "minReadySeconds", json_copy(min_ready));
-    json_set(spec, "selector", json_copy(json_at(deployment, "spec.selector")));
+    json_set(spec, "selector", json_copy_object(json_at(deployment, "spec.selector")));
     own = json_set(spec, "template", json_copy(pod_template));
     json_set_str(json_need_object(json_need_object(own, "metadata"), "labels"), HASH, hash.text);
     json_set_str(json_need_object(json_need_object(spec, "selector"), "matchLabels"), HASH,
                  hash.text);
-    json_set(json_get(set, "metadata"), "labels", json_copy(json_at(own, "metadata.labels")));
+    json_set(json_get(set, "metadata"), "labels",
+             json_copy_object(json_at(own, "metadata.labels")));
     json_set_str(json_set_object(json_get(set, "metadata"), "annotations"), REVISION, revision);
     if (!ctl_create(rollout->ctl, set))
         return;

@@ -183,8 +183,7 @@ int64_t ctl_job(struct ctl *ctl, const struct resource *resource, const cJSON *o
     }
     job.pods = ctl_owned(ctl, "", "pods", object);
     count(&job);
-    status =
-        json_get(object, "status") != NULL ? json_copy(json_get(object, "status")) : json_object();
+    status = status_copy(object);
     if (json_get(status, "startTime") == NULL && !json_bool(object, "spec.suspend", false))
         json_set_str(status, "startTime", time_now().text);
     decide(&job, status);

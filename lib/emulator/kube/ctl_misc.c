@@ -7,12 +7,6 @@
 #include "emulator/kube/ctl.h"
 #include "emulator/kube/selector.h"
 
-static cJSON *status_copy(const cJSON *object)
-{
-    return json_get(object, "status") != NULL ? json_copy(json_get(object, "status"))
-                                              : json_object();
-}
-
 /* ---- PodDisruptionBudgets ---- */
 
 static int64_t amount(const cJSON *value, int64_t total)

@@ -73,7 +73,7 @@ static size_t count_all(struct ctl *ctl, const char *space)
 static void tell(struct ctl *ctl, const struct resource *resource, const cJSON *object,
                  const struct remains *remains)
 {
-    cJSON *status = json_copy(json_get(object, "status"));
+    cJSON *status = status_copy(object);
     cJSON *conditions = json_need_array(status, "conditions");
     autofree char *content = xasprintf("Some resources are remaining: %s", remains->kinds.data);
     autofree char *finalizers = xasprintf(

@@ -10,7 +10,7 @@
 
 static void become_ready(struct ctl *ctl, const struct resource *resource, const cJSON *node)
 {
-    cJSON *status = json_copy(json_get(node, "status"));
+    cJSON *status = status_copy(node);
     cJSON *conditions = json_need_array(status, "conditions");
 
     condition_set(conditions, "Ready", "True", "KubeletReady", "kubelet is posting ready status");

@@ -34,7 +34,7 @@ static struct pod_state *state_of(struct ctl *ctl, const cJSON *pod)
     }
     state = xcalloc(1, sizeof(*state));
     state->uid = xstrdup(uid);
-    state->names = json_copy(json_get(pod, "spec"));
+    state->names = json_copy_object(json_get(pod, "spec"));
     state->init = states_of(json_get(state->names, "initContainers"), &state->init_len);
     state->containers = states_of(json_get(state->names, "containers"), &state->containers_len);
     state->since_ms = mono_ms();
@@ -118,7 +118,7 @@ static char *claim_problem(struct ctl *ctl, const cJSON *pod)
 static int64_t leave_pending(struct ctl *ctl, const struct resource *resource, const cJSON *pod,
                              const char *message)
 {
-    cJSON *status = json_copy(json_get(pod, "status"));
+    cJSON *status = status_copy(pod);
 
     condition_set(json_need_array(status, "conditions"), "PodScheduled", "False", "Unschedulable",
                   message);
@@ -195,9 +195,9 @@ static int64_t schedule(struct ctl *ctl, const struct resource *resource, const 
 
 /* ---- volumes ---- */
 
-/* The first volume whose ConfigMap or Secret is not there; *text is the event's, the caller's. Secrets
- * are seldom in Git, so that a rehearsal has to do without them: only one that is named so does not
- * exist. */
+/* The first volume whose ConfigMap or Secret is not there; *text is the event's, the caller's.
+ * Secrets are seldom in Git, so that a rehearsal has to do without them: only one that is named so
+ * does not exist. */
 static bool volume_missing(struct ctl *ctl, const cJSON *pod, char **text)
 {
     const char *space = json_str_or(pod, "metadata.namespace", "");

@@ -71,7 +71,7 @@ static void add_claims(struct stateful *stateful, cJSON *pod)
 
         if (labels != NULL)
             json_set(json_get(claim, "metadata"), "labels", json_copy(labels));
-        json_set(claim, "spec", json_copy(json_get(from, "spec")));
+        json_set(claim, "spec", json_copy_object(json_get(from, "spec")));
         (void)ctl_create(stateful->ctl, claim);
         add_volume(pod, volume, name);
     }

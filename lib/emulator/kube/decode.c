@@ -161,6 +161,41 @@ static int check_shape(const struct decode *decode, const cJSON *value, enum sha
     return shape == OBJECTS ? check_each(decode, value, path, false) : 0;
 }
 
+/* ^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$ */
+static bool is_quantity(const cJSON *value)
+{
+    const char *text = cJSON_IsString(value) ? value->valuestring : NULL;
+    size_t digits;
+
+    if (text == NULL)
+        return cJSON_IsNumber(value) || cJSON_IsRaw(value);
+    text += text[0] == '+' || text[0] == '-';
+    digits = strspn(text, "0123456789.");
+    if (digits == 0)
+        return false;
+    text += digits;
+    text += strspn(text, "eEinumkKMGTP");
+    text += text[0] == '+' || text[0] == '-';
+    return text[strspn(text, "0123456789")] == '\0';
+}
+
+static int check_quantities(const struct decode *decode, const cJSON *map)
+{
+    const struct resource *resource = &decode->type->resource;
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, map)
+    {
+        if (!cJSON_IsNull(item) && !is_quantity(item))
+            return kube_fail(decode->err, 400, "BadRequest",
+                             "%s in version \"%s\" cannot be handled as a %s: quantities must "
+                             "match the regular expression "
+                             "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+                             resource->kind, resource->version, resource->kind);
+    }
+    return 0;
+}
+
 static const struct field *field_of(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
@@ -200,6 +235,11 @@ static int check_member(const struct decode *decode, const cJSON *item, const ch
     if (strcmp(item->string, "resources") == 0 && text_ends(path, "ontainers") &&
         !cJSON_IsObject(item))
         return refuse(decode, item, where, "v1.ResourceRequirements");
+    if ((strcmp(item->string, "limits") == 0 || strcmp(item->string, "requests") == 0) &&
+        cJSON_IsObject(item))
+        return check_quantities(decode, item);
+    if (depth == 0 && strcmp(item->string, "status") == 0 && !cJSON_IsObject(item))
+        return refuse(decode, item, where, "object");
     if (depth == 0 && strcmp(item->string, "data") == 0 && !cJSON_IsObject(item))
         return refuse(decode, item, where, "map[string]string");
     if (depth == 0 && strcmp(item->string, "data") == 0)

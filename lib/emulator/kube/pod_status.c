@@ -209,7 +209,7 @@ static const char *quality_of(const cJSON *pod)
 
 cJSON *pod_status(const struct pod_state *state, const cJSON *pod)
 {
-    cJSON *status = json_copy(json_get(pod, "status"));
+    cJSON *status = status_copy(pod);
     const char *phase = phase_of(state, pod);
     bool initialized = is_initialized(state);
     cJSON *list;

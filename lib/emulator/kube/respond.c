@@ -148,7 +148,7 @@ cJSON *metadata_only(const cJSON *object)
 
     json_set_str(partial, "kind", "PartialObjectMetadata");
     json_set_str(partial, "apiVersion", "meta.k8s.io/v1");
-    json_set(partial, "metadata", json_copy(json_get(object, "metadata")));
+    json_set(partial, "metadata", json_copy_object(json_get(object, "metadata")));
     return partial;
 }
 

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include "emulator/kube/core.h"
 #include "emulator/kube/crd.h"
 #include "emulator/kube/keyspace.h"
 
@@ -211,7 +212,7 @@ static cJSON *definition_of(const cJSON *spec, const cJSON *version)
 {
     cJSON *definition = json_object();
     const char *kind = json_str_or(spec, "names.kind", "");
-    cJSON *names = json_set(definition, "names", json_copy(json_at(spec, "names")));
+    cJSON *names = json_set(definition, "names", json_copy_object(json_at(spec, "names")));
     autofree char *list_kind = xasprintf("%sList", kind);
     autofree char *singular = xstrdup(kind);
 
@@ -228,12 +229,22 @@ static cJSON *definition_of(const cJSON *spec, const cJSON *version)
     return definition;
 }
 
+/* The object at the path, or NULL. */
+static const cJSON *object_at(const cJSON *definition, const char *path)
+{
+    const cJSON *value = json_at(definition, path);
+
+    return cJSON_IsObject(value) ? value : NULL;
+}
+
 static struct type *custom_type(cJSON *definition /* taken */)
 {
     struct type *type = xcalloc(1, sizeof(*type));
     bool namespaced = strcmp(json_str_or(definition, "scope", ""), "Cluster") != 0;
-    const cJSON *scale = json_at(definition, "version.subresources.scale");
-    bool status = json_at(definition, "version.subresources.status") != NULL;
+    const cJSON *replicas = json_at(definition, "version.subresources.scale.specReplicasPath");
+    const cJSON *scale =
+        cJSON_IsString(replicas) ? object_at(definition, "version.subresources.scale") : NULL;
+    bool status = object_at(definition, "version.subresources.status") != NULL;
 
     type->definition = definition;
     type->resource = (struct resource){
@@ -251,7 +262,7 @@ static struct type *custom_type(cJSON *definition /* taken */)
     type->categories = join_strings(json_at(definition, "names.categories"));
     type->subresources = "";
     type->list_kind = json_str(definition, "names.listKind");
-    type->schema = json_at(definition, "version.schema.openAPIV3Schema");
+    type->schema = object_at(definition, "version.schema.openAPIV3Schema");
     type->columns = json_at(definition, "version.additionalPrinterColumns");
     type->scale = scale;
     type->preserve_unknown = json_bool(definition, "preserve", false);

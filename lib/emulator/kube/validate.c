@@ -178,8 +178,8 @@ static void validate_claim(const cJSON *now, const cJSON *next, struct violation
         violation_required(found, "spec.resources[storage]", "");
     if (now == NULL)
         return;
-    before = json_copy(json_get(now, "spec"));
-    after = json_copy(json_get(next, "spec"));
+    before = json_copy_object(json_get(now, "spec"));
+    after = json_copy_object(json_get(next, "spec"));
     cJSON_DeleteItemFromObjectCaseSensitive(before, "resources");
     cJSON_DeleteItemFromObjectCaseSensitive(after, "resources");
     if (json_get(before, "volumeName") == NULL)
@@ -273,7 +273,7 @@ static void validate_definition_versions(const struct type *type, const cJSON *s
 
         stored += json_bool(version, "storage", false);
         if (strcmp(type->resource.version, "v1") == 0 &&
-            json_at(version, "schema.openAPIV3Schema") == NULL)
+            !cJSON_IsObject(json_at(version, "schema.openAPIV3Schema")))
             violation_required(found, field, "schemas are required");
     }
     if (stored != 1)

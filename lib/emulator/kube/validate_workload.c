@@ -195,8 +195,8 @@ static void validate_replicas(const cJSON *next, struct violations *found)
 /* Both without the members that may change are the same. */
 static bool same_without(const cJSON *a, const cJSON *b, const char *const *keys, size_t len)
 {
-    autojson cJSON *x = a != NULL ? json_copy(a) : json_object();
-    autojson cJSON *y = b != NULL ? json_copy(b) : json_object();
+    autojson cJSON *x = json_copy_object(a);
+    autojson cJSON *y = json_copy_object(b);
 
     for (size_t i = 0; i < len; i++) {
         cJSON_DeleteItemFromObjectCaseSensitive(x, keys[i]);
@@ -266,8 +266,8 @@ static void validate_pod(const cJSON *now, const cJSON *next, struct violations 
     validate_pod_spec(&pod, "spec", found);
     if (now == NULL || json_get(now, "spec") == NULL)
         return;
-    before = json_copy(json_get(now, "spec"));
-    after = json_get(next, "spec") != NULL ? json_copy(json_get(next, "spec")) : json_object();
+    before = json_copy_object(json_get(now, "spec"));
+    after = json_copy_object(json_get(next, "spec"));
     strip_images(before);
     strip_images(after);
     if (json_get(before, "nodeName") == NULL)

@@ -122,6 +122,57 @@ static void test_prune_and_foreign_revision(void **state)
                 "'value':'T'}],'initiatedBy':{'username':'necoops'},'sync':{'prune':true}}}");
 }
 
+static void test_selected_resources(void **state)
+{
+    autoapp struct argocd_app app = {0};
+    autojson cJSON *resources = parse("[{'group':'g','kind':'K','name':'n'}]");
+    struct argocd_sync sync = {.repo_url = REPO, .token = "T", .resources = resources};
+
+    (void)state;
+    parse_app("{'metadata':{'name':'x','resourceVersion':'1'},'spec':{'source':{'repoURL':"
+              "'https://other','path':'p','targetRevision':'v1'}}}",
+              &app);
+    autojson cJSON *patch = argocd_sync_patch(&app, &sync);
+    assert_json(json_at(patch, "operation.sync.resources"),
+                "[{'group':'g','kind':'K','name':'n'}]");
+}
+
+static void test_holding_touches_the_spec_alone(void **state)
+{
+    autoapp struct argocd_app app = {0}, held = {0};
+
+    (void)state;
+    parse_app("{'metadata':{'name':'x','resourceVersion':'5'},'spec':{'source':{'repoURL':'" REPO
+              "','path':'p','targetRevision':'release'},'syncPolicy':{'automated':{}}},"
+              "'status':{'operationState':{'phase':'Running'}}}",
+              &app);
+    autojson cJSON *patch = argocd_hold_patch(&app, &sync_to_a);
+    assert_json(patch, "{'metadata':{'resourceVersion':'5'},'spec':{'source':{'targetRevision':'" A
+                       "'},'syncPolicy':{'automated':null}}}");
+    parse_app("{'metadata':{'name':'x','resourceVersion':'6'},'spec':{'source':{'repoURL':'" REPO
+              "','path':'p','targetRevision':'" A "'}}}",
+              &held);
+    assert_null(argocd_hold_patch(&held, &sync_to_a));
+}
+
+static void test_patches_that_argo_cd_does_not_know(void **state)
+{
+    autoapp struct argocd_app known = {0}, ignored = {0}, fresh = {0};
+
+    (void)state;
+#define SOURCE "'source':{'repoURL':'r','path':'p','kustomize':{'patches':[{'patch':'x'}]}}"
+    parse_app("{'metadata':{'name':'x'},'spec':{" SOURCE "},'status':{'sync':{'comparedTo':{" SOURCE
+              "}}}}",
+              &known);
+    parse_app("{'metadata':{'name':'x'},'spec':{" SOURCE "},'status':{'sync':{'comparedTo':"
+              "{'source':{'repoURL':'r','path':'p','kustomize':{}}}}}}",
+              &ignored);
+    parse_app("{'metadata':{'name':'x'},'spec':{" SOURCE "}}", &fresh);
+    assert_false(known.patches_ignored);
+    assert_true(ignored.patches_ignored);
+    assert_false(fresh.patches_ignored);
+}
+
 static void test_termination_is_guarded(void **state)
 {
     autoapp struct argocd_app app = {0};
@@ -249,6 +300,9 @@ int main(void)
         cmocka_unit_test(test_spec_is_left_alone_when_it_fits),
         cmocka_unit_test(test_several_sources_are_written_whole),
         cmocka_unit_test(test_prune_and_foreign_revision),
+        cmocka_unit_test(test_selected_resources),
+        cmocka_unit_test(test_holding_touches_the_spec_alone),
+        cmocka_unit_test(test_patches_that_argo_cd_does_not_know),
         cmocka_unit_test(test_termination_is_guarded),
         cmocka_unit_test(test_patches_for_the_children),
         cmocka_unit_test(test_the_root_is_made),

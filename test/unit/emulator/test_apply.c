@@ -139,6 +139,11 @@ static void wrong_values_are_refused(void **state)
           "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot unmarshal "
           "number into Go struct field ConfigMap.metadata.labels of type string");
     apply(store, "ci", false,
+          "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: demo}, spec: {containers: "
+          "[{name: a, image: i, resources: {limits: {cpu: lots}}}]}}",
+          "Pod in version \"v1\" cannot be handled as a Pod: quantities must match the regular "
+          "expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
+    apply(store, "ci", false,
           "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: gone}}",
           "namespaces \"gone\" not found");
     apply(store, "ci", false, "{apiVersion: v1, kind: Thing, metadata: {name: c, namespace: demo}}",

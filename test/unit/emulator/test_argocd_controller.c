@@ -685,6 +685,30 @@ static void old_version_ignores_patches(void **state)
     wait_for(bench, "root", "status.sync.status", "Synced");
 }
 
+/* Its own workload is given an older image: from then on it is that version. */
+static void becomes_an_older_version(void **state)
+{
+    struct bench *bench = *state;
+
+    COMMIT(bench, {"root/kustomization.yaml", "resources: [child.yaml]\n"},
+           {"root/child.yaml", CHILD("child")});
+    put_app(bench, "root", "root", "");
+    patch_app(bench, "root",
+              "{spec: {source: {kustomize: {patches: [{target: {kind: Application}, patch: '[{op: "
+              "replace, path: /spec/source/targetRevision, value: x}]'}]}}}, operation: {sync: "
+              "{}}}");
+    wait_phase(bench, "root", "Succeeded");
+    check_text(bench, "child", "spec.source.targetRevision", "x");
+    wait_for(bench, "root", "status.sync.status", "Synced");
+    put(bench,
+        "apiVersion: apps/v1\nkind: Deployment\n"
+        "metadata: {name: argocd-application-controller, namespace: argocd}\n"
+        "spec:\n  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n"
+        "    spec: {containers: [{name: c, image: 'quay.io/cybozu/argocd:1.1.0-rc1.1'}]}\n");
+    wait_for(bench, "root", "status.sync.status", "OutOfSync");
+    check_text(bench, "child", "spec.source.targetRevision", "x");
+}
+
 static void cascade(void **state)
 {
     struct bench *bench = *state;
@@ -860,6 +884,7 @@ int main(void)
         TEST(automated_tries_a_commit_once),
         TEST(app_of_apps),
         TEST(old_version_ignores_patches),
+        TEST(becomes_an_older_version),
         TEST(cascade),
         TEST(ignored_differences),
         TEST(several_sources),

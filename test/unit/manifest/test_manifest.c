@@ -162,6 +162,29 @@ static void test_what_a_kustomization_names_and_is_missing(void **state)
     expect_fault(w, "app/kustomization.yaml:3:3: there is no file 'app/b.yaml'");
 }
 
+static void test_the_version_of_a_kustomization(void **state)
+{
+    struct world *w = *state;
+
+    put(w, "app/kustomization.yaml", "kind: Kustomization\napiVersion: v1beta1\n");
+    load(w, "app");
+    expect_fault(w, "app/kustomization.yaml:2:1: apiVersion of a Kustomization is "
+                    "'kustomize.config.k8s.io/v1beta1', not 'v1beta1'");
+}
+
+static void test_a_component_has_a_version_of_its_own(void **state)
+{
+    struct world *w = *state;
+
+    put(w, "app/kustomization.yaml",
+        "apiVersion: kustomize.config.k8s.io/v1beta1\ncomponents: [../part]\n");
+    put(w, "part/kustomization.yaml",
+        "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [a.yaml]\n");
+    put(w, "part/a.yaml", CONFIG("a"));
+    load(w, "app");
+    assert_int_equal(w->set.faults_len, 0);
+}
+
 static void test_a_base_without_a_kustomization(void **state)
 {
     struct world *w = *state;
@@ -258,6 +281,8 @@ int main(void)
         TEST(test_a_folder_that_is_not_there),
         TEST(test_a_kustomization_is_followed),
         TEST(test_what_a_kustomization_names_and_is_missing),
+        TEST(test_the_version_of_a_kustomization),
+        TEST(test_a_component_has_a_version_of_its_own),
         TEST(test_a_base_without_a_kustomization),
         TEST(test_paths_out_of_the_repository),
         TEST(test_a_circle),

@@ -1,0 +1,89 @@
+"""Objects served by nginx as Cloud Storage serves them, so that the server is not the bottleneck."""
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.parse
+
+import conftest
+
+NGINX = """
+{user} worker_processes 1; daemon off; pid {top}/pid; error_log {top}/error.log;
+events {{ worker_connections 256; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+  client_body_temp_path {top}/t1; proxy_temp_path {top}/t2; fastcgi_temp_path {top}/t3;
+  uwsgi_temp_path {top}/t4; scgi_temp_path {top}/t5;
+  server {{
+    listen 127.0.0.1:{port}; root {top};
+    location ~ ^/storage/v1/b/bench/o/(?<object>[^/]+)$ {{
+      if ($arg_alt = media) {{ rewrite ^ /media/$object last; }}
+      default_type application/json; alias {top}/meta/$object;
+    }}
+    location /media/ {{ default_type application/octet-stream; }}
+  }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def memory_folder(need):
+    """A folder on tmpfs with that much room; skips the row when there is none."""
+    if not os.path.isdir("/dev/shm") or shutil.disk_usage("/dev/shm").free < need:
+        print(f"  skipped: /dev/shm has no {need >> 30} GiB free")
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="necoops-bench-", dir="/dev/shm") as folder:
+        yield pathlib.Path(folder)
+
+
+def describe(folder, files):
+    """What Cloud Storage says of each object, as the emulator knows it."""
+    seed = {"buckets": {"bench": {"objects": {f.name: {"file": str(f)} for f in files}}}}
+    emulator = conftest.Emulator(folder, seed=seed)
+    try:
+        (folder / "meta").mkdir()
+        for file in files:
+            status, value = emulator.api("GET", "/storage/v1/b/bench/o/"
+                                         + urllib.parse.quote(file.name, safe=""))
+            assert status == 200, value
+            (folder / "meta" / file.name).write_text(str(value).replace("'", '"'))
+    finally:
+        emulator.stop()
+        shutil.rmtree(folder / "data", ignore_errors=True)
+
+
+@contextlib.contextmanager
+def served(folder, port=18473):
+    """Serves FOLDER/media; yields the environment for our programs and the URL for others."""
+    (folder / "emulator").mkdir()
+    describe(folder / "emulator", sorted((folder / "media").iterdir()))
+    (folder / "emulator" / "meta").rename(folder / "meta")
+    # Started by root, its workers would be somebody who may not look into the folder.
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(NGINX.format(top=folder, port=port, user=user))
+    server = subprocess.Popen(["nginx", "-c", folder / "nginx.conf"], stderr=subprocess.DEVNULL)
+    try:
+        while not (folder / "pid").exists():
+            assert server.poll() is None, (folder / "error.log").read_text()
+            time.sleep(0.02)
+        url = f"http://127.0.0.1:{port}"
+        yield {**os.environ, "PATH": f"{conftest.BIN}:{os.environ['PATH']}",
+               "STORAGE_EMULATOR_HOST": url, "GOOGLE_OAUTH_ACCESS_TOKEN": "bench"}, url
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def clean(folder):
+    """Removes what a run made."""
+    def run():
+        shutil.rmtree(folder / "out", ignore_errors=True)
+        (folder / "out.bin").unlink(missing_ok=True)
+        (folder / ".out.necoops.json").unlink(missing_ok=True)
+        (folder / "out").mkdir()
+    run()
+    return run
