@@ -81,12 +81,14 @@ int doctor_examine(const struct run *run, const struct conf *conf, cJSON **check
     check_configuration(&doctor);
     check_schedule(&doctor);
     int begun = http_new(run, &doctor.http, err);
-    if (begun == 0) {
-        doctor_clock(&doctor);
+    if (begun == 0 && doctor_clock(&doctor)) {
         doctor_credential(&doctor);
         doctor_compute(&doctor, &running);
         doctor_storage(&doctor);
         doctor_cluster(&doctor, running);
+    } else if (begun == 0) {
+        doctor_add(&doctor, "credential, instance, cluster", OUTCOME_SKIPPED, NULL,
+                   "Compute Engine does not answer");
     }
     gce_free(doctor.gce);
     auth_free(doctor.auth);

@@ -24,7 +24,8 @@ void doctor_fail(struct doctor *doctor, const char *check, enum outcome outcome,
                  struct err *err);
 
 /* ---- doctor_google.c ---- */
-void doctor_clock(struct doctor *doctor);
+/* False when Compute Engine gave no answer at all. */
+bool doctor_clock(struct doctor *doctor);
 void doctor_credential(struct doctor *doctor);
 /* Permissions, image, machine types; `running`: there is an instance that may hold a cluster. */
 void doctor_compute(struct doctor *doctor, bool *running);

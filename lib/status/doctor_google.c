@@ -35,7 +35,7 @@ static bool date_of(const struct http_response *response, int64_t *wall_ms)
 }
 
 /* Any answer has a Date, a refusal too; so this works with a credential that does not. */
-void doctor_clock(struct doctor *doctor)
+bool doctor_clock(struct doctor *doctor)
 {
     autoerr struct err err = ERR_INIT;
     autoresponse struct http_response response;
@@ -51,11 +51,11 @@ void doctor_clock(struct doctor *doctor)
         (void)google_hint(doctor->run, url, &err);
         doctor_fail(doctor, "clock", OUTCOME_WRONG,
                     "check the network, its proxy, and the variables that move endpoints", &err);
-        return;
+        return false;
     }
     if (!date_of(&response, &theirs)) {
         doctor_add(doctor, "clock", OUTCOME_SKIPPED, NULL, "the answer has no Date");
-        return;
+        return true;
     }
     int64_t ahead = run_wall_ms(doctor->run) - theirs;
     int64_t off = ahead < 0 ? -ahead : ahead;
@@ -66,6 +66,7 @@ void doctor_clock(struct doctor *doctor)
                "set this machine's clock: signed tokens are refused when it is off",
                "%s %s Compute Engine's", duration_format(off / 1000 * 1000).text,
                ahead < 0 ? "behind" : "ahead of");
+    return true;
 }
 
 /* ---- credential ---- */

@@ -82,7 +82,7 @@ class World:
         self.emulator = start_emulator(
             seed={"clusters": {"dev": {"nodes": 1, "argocd": True,
                                        "kubeconfig": str(self.kubeconfig)}}},
-            mirrors=[f"{URL}={self.apps.bare}"])
+            mirrors=[f"{URL}={self.apps.bare}"], timings=("rollout=100ms",))
         conf = {"apps": {"repoURL": URL, "root": "argocd-config"},
                 "clusters": {"dev": {"path": "argocd-config/overlays/gcp", "revision": "commit",
                                      "kubeconfig": str(self.kubeconfig)}},

@@ -44,6 +44,7 @@ def test_the_end_of_the_deployment_is_waited_for(busy):
     assert result.status == 0 and emulator.instances() == [], result
 
 
+@pytest.mark.soak
 def test_a_holder_that_died_holds_nothing_back(busy):
     emulator, running = busy
     running.signal(signal.SIGKILL)

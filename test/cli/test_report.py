@@ -115,7 +115,7 @@ def test_a_failed_deploy(world):
     assert world.deploy("--report", "report.html").status == 1
     page = Page(world.apps.clone / "report.html")
     check(page)
-    for words in ("Failed", "Break the sweeper <script>alert(1)</script>", "ImagePullBackOff",
+    for words in ("Failed", "Break the sweeper <script>alert(1)</script>", "Failed to pull image",
                   "changed by this commit", "image: quay.io/example/sweeper:does-not-exist",
                   "failed after"):
         assert words in page.text, words

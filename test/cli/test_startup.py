@@ -82,7 +82,8 @@ def test_values_cannot_leave_their_quotes(folder, start_emulator):
     emulator = start_emulator()
     evil = "gs://b/o'; touch /tmp/evil; '"
     plan = emulator.run("necoops-create", "--dry-run", "-o", "json", "--set",
-                        "snapshot.source=" + evil).json["request"]
+                        "snapshot.source=" + evil, "--set",
+                        "snapshot.to=/var/scratch/placemat").json["request"]
     items = {i["key"]: i["value"] for i in plan["metadata"]["items"]}
     script = items["startup-script"].partition("\nset -u")[0]
     shown = subprocess.run(["bash", "-c", script + '\nprintf %s "$snapshot_source"'], check=True,
@@ -223,7 +224,8 @@ def test_a_setup_takes_too_long(cloud):
 
 def test_a_snapshot_without_the_program(cloud):
     emulator = cloud("#!/bin/sh\nexit 0\n")
-    made = emulator.run("necoops-create", "--set", "snapshot.source=gs://neco-snapshots/none.tar.zst")
+    made = emulator.run("necoops-create", "--set", "snapshot.source=gs://neco-snapshots/none.tar.zst",
+                        "--set", "snapshot.to=/var/scratch/placemat")
     assert made.status == 1, made
     assert "the setup of 'neco-ops' failed: snapshot: " in made.err
 

@@ -274,7 +274,7 @@ def test_doctor_without_an_instance(day):
     (["schedule.timeZone=Asia/Nowhere"], {}, "schedule", "Asia/Nowhere"),
     (["schedule.holidays=2026-13-01"], {}, "schedule", "2026-13-01"),
     (["project=other"], {}, "instance", "other"),
-    (["snapshot.source=gs://neco-snapshots/init.tar.zst"], {"buckets": {"neco-snapshots": {}}},
+    (["snapshot.source=gs://neco-snapshots/init.tar.zst", "snapshot.to=/x"], {"buckets": {"neco-snapshots": {}}},
      "snapshot", "init.tar.zst"),
     (["results=gs://nowhere/x"], {}, "results", "nowhere"),
     ([], {"accounts": {"default": {"deny": ["compute.instances.setLabels"]}}}, "permissions",
@@ -298,6 +298,7 @@ def test_doctor_with_a_snapshot(day):
     emulator = day(made=False, seed={"buckets": {"neco-snapshots": {"objects": objects}}})
     result = emulator.run("necoops-status", "--doctor", "-o", "json", "--set",
                           "snapshot.source=gs://neco-snapshots/init.tar.zst", "--set",
+                          "snapshot.to=/var/scratch/placemat", "--set",
                           "results=gs://neco-snapshots/runs")
     assert result.status == 0, result
     assert checks_of(result)["snapshot"] == "ok" and checks_of(result)["results"] == "ok"
@@ -347,7 +348,8 @@ def test_doctor_when_nothing_answers(day):
     result = emulator.run("necoops-status", "--doctor", "-o", "json",
                           env={"NECOOPS_EMULATOR": "http://127.0.0.1:1"})
     assert result.status == 1, result
-    assert checks_of(result)["clock"] == "wrong"
+    assert checks_of(result) == {"configuration": "ok", "schedule": "ok", "clock": "wrong",
+                                 "credential, instance, cluster": "skipped"}
 
 
 def test_doctor_and_watch(folder, start_emulator):

@@ -77,7 +77,8 @@ def test_status_and_doctor(start_emulator):
             (0, ["necoops-create", "--follow", "--name", "neco-ops-2"]),
             (0, ["necoops-status"]),
             (0, ["necoops-status", "--doctor", "--set", "results=gs://neco-snapshots/x", "--set",
-                 "snapshot.source=gs://neco-snapshots/init.tar.zst"]),
+                 "snapshot.source=gs://neco-snapshots/init.tar.zst", "--set",
+                 "snapshot.to=/var/scratch/placemat"]),
             (1, ["necoops-delete", "--audit"]),
             (0, ["necoops-delete", "--yes", "--evidence", "out"])]:
         result = emulator.run(*argv)
