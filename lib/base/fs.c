@@ -294,6 +294,28 @@ char *path_join(const char *dir, const char *name)
     return xasprintf("%s%s%s", dir, dir[len - 1] == '/' ? "" : "/", name);
 }
 
+char *path_within(const char *folder, const char *relative)
+{
+    autostrv struct strv parts = STRV_INIT;
+    autostrv struct strv more = STRV_INIT;
+
+    if (relative[0] == '/')
+        return NULL;
+    strv_split(&parts, folder, '/');
+    strv_split(&more, relative, '/');
+    for (size_t i = 0; i < more.len; i++) {
+        if (strcmp(more.items[i], "..") == 0) {
+            if (parts.len == 0)
+                return NULL;
+            free(parts.items[--parts.len]);
+            parts.items[parts.len] = NULL;
+        } else if (strcmp(more.items[i], ".") != 0) {
+            strv_add(&parts, more.items[i]);
+        }
+    }
+    return strv_join(&parts, "/");
+}
+
 char *path_expand_home(const char *path, const char *home)
 {
     if (home == NULL || path[0] != '~' || (path[1] != '/' && path[1] != '\0'))

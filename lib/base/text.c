@@ -48,6 +48,22 @@ static int hex_value(char c)
     return -1;
 }
 
+void text_add_markup(struct buf *out, const char *text)
+{
+    static const struct {
+        char c;
+        const char *entity;
+    } entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
+
+    for (; *text; text++) {
+        const char *entity = NULL;
+
+        for (size_t i = 0; i < ARRAY_LEN(entities) && !entity; i++)
+            entity = entities[i].c == *text ? entities[i].entity : NULL;
+        (void)(entity ? buf_adds(out, entity) : buf_addc(out, *text));
+    }
+}
+
 char *url_encode(const char *text)
 {
     static const char digits[] = "0123456789ABCDEF";

@@ -157,31 +157,10 @@ static int read_blob(struct git *git, const git_oid *id, const char *path, struc
 /* Where a link at `path` leads, inside the repository; NULL when it leaves it. */
 static char *link_target(const char *path, const char *target)
 {
-    autostrv struct strv parts = STRV_INIT;
-    autostrv struct strv more = STRV_INIT;
     const char *slash = strrchr(path, '/');
+    autofree char *dir = xstrndup(path, slash ? (size_t)(slash - path) : 0);
 
-    if (target[0] == '/') {
-        return NULL;
-    }
-    if (slash) {
-        autofree char *dir = xstrndup(path, (size_t)(slash - path));
-
-        strv_split(&parts, dir, '/');
-    }
-    strv_split(&more, target, '/');
-    for (size_t i = 0; i < more.len; i++) {
-        if (strcmp(more.items[i], "..") == 0) {
-            if (parts.len == 0) {
-                return NULL;
-            }
-            free(parts.items[--parts.len]);
-            parts.items[parts.len] = NULL;
-        } else if (strcmp(more.items[i], ".") != 0) {
-            strv_add(&parts, more.items[i]);
-        }
-    }
-    return strv_join(&parts, "/");
+    return path_within(dir, target);
 }
 
 int git_read(struct git *git, const char *commit, const char *path, struct buf *out,

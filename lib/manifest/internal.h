@@ -19,8 +19,6 @@ const struct manifest_file *manifest_file(struct manifest_repo *repo, const char
 struct git *manifest_git(struct manifest_repo *repo);
 const char *manifest_commit(const struct manifest_repo *repo);
 
-/* "a/b" and "../c" → "a/c"; NULL when it leaves the repository. Caller frees. */
-char *manifest_path(const char *folder, const char *relative);
 
 /* The kustomization file of the folder, or NULL; caller frees. */
 int manifest_kustomization(struct manifest_repo *repo, const char *folder, char **path,

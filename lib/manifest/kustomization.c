@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <string.h>
+#include "necoops/base/fs.h"
 #include "necoops/base/text.h"
 
 #define DEPTH_MAX 50
@@ -13,7 +14,7 @@ int manifest_kustomization(struct manifest_repo *repo, const char *folder, char 
 
     *path = NULL;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        autofree char *candidate = manifest_path(folder, names[i]);
+        autofree char *candidate = path_within(folder, names[i]);
         enum git_kind kind;
 
         if (git_kind(manifest_git(repo), manifest_commit(repo), candidate, &kind, err) != 0) {
@@ -89,7 +90,7 @@ static char *entry_path(const struct at *at, const cJSON *value)
         fault_at(at, value, xstrdup("a path is expected here"));
         return NULL;
     }
-    path = manifest_path(at->folder, value->valuestring);
+    path = path_within(at->folder, value->valuestring);
     if (!path) {
         fault_at(at, value, xasprintf("'%s' lies outside the repository", value->valuestring));
     }
@@ -130,7 +131,7 @@ static int add_patch_file(const struct at *at, const cJSON *value, struct err *e
 static int add_plain_file(const struct at *at, const cJSON *value, const char *name,
                           struct err *err)
 {
-    autofree char *path = manifest_path(at->folder, name);
+    autofree char *path = path_within(at->folder, name);
     enum git_kind kind = GIT_KIND_NONE;
 
     if (path &&

@@ -1,6 +1,7 @@
 #include "internal.h"
 
 #include <string.h>
+#include "necoops/base/fs.h"
 #include "necoops/base/text.h"
 
 void manifest_set_add_fault(struct manifest_set *set, const char *file, int line, int column,
@@ -30,30 +31,6 @@ void manifest_set_clear(struct manifest_set *set)
     strv_clear(&set->files);
     strv_clear(&set->folders);
     *set = (struct manifest_set){0};
-}
-
-char *manifest_path(const char *folder, const char *relative)
-{
-    autostrv struct strv parts = STRV_INIT;
-    autostrv struct strv more = STRV_INIT;
-
-    if (relative[0] == '/') {
-        return NULL;
-    }
-    strv_split(&parts, folder, '/');
-    strv_split(&more, relative, '/');
-    for (size_t i = 0; i < more.len; i++) {
-        if (strcmp(more.items[i], "..") == 0) {
-            if (parts.len == 0) {
-                return NULL;
-            }
-            free(parts.items[--parts.len]);
-            parts.items[parts.len] = NULL;
-        } else if (strcmp(more.items[i], ".") != 0) {
-            strv_add(&parts, more.items[i]);
-        }
-    }
-    return strv_join(&parts, "/");
 }
 
 /* ---- documents ---- */
@@ -244,7 +221,7 @@ int manifest_load(struct manifest_repo *repo, const char *folder, bool recurse,
                   struct manifest_set *out, struct err *err)
 {
     automanifestset struct manifest_set set = {.kustomized = false};
-    autofree char *at = manifest_path("", folder);
+    autofree char *at = path_within("", folder);
     autofree char *kustomization = NULL;
     enum git_kind kind = GIT_KIND_NONE;
     int rc;

@@ -4,6 +4,7 @@
 #include "necoops/base/buf.h"
 #include "necoops/base/fs.h"
 #include "necoops/base/log.h"
+#include "necoops/base/text.h"
 #include "necoops/base/timefmt.h"
 
 #define FILE_CAP (BUF_LARGE / 4)
@@ -13,24 +14,7 @@ static void add_escaped(struct buf *out, const char *text)
 {
     autofree char *visible = text_visible(text, strlen(text), true);
 
-    for (const char *c = visible; *c; c++) {
-        switch (*c) {
-        case '&':
-            buf_adds(out, "&amp;");
-            break;
-        case '<':
-            buf_adds(out, "&lt;");
-            break;
-        case '>':
-            buf_adds(out, "&gt;");
-            break;
-        case '"':
-            buf_adds(out, "&quot;");
-            break;
-        default:
-            buf_addc(out, *c);
-        }
-    }
+    text_add_markup(out, visible);
 }
 
 static void add_attribute(struct buf *out, const char *name, const char *value)

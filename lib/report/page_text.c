@@ -5,31 +5,6 @@
 #include "necoops/base/log.h"
 #include "necoops/base/text.h"
 
-static void add_escaped(struct buf *out, const char *text)
-{
-    for (const char *c = text; *c; c++) {
-        switch (*c) {
-        case '&':
-            buf_adds(out, "&amp;");
-            break;
-        case '<':
-            buf_adds(out, "&lt;");
-            break;
-        case '>':
-            buf_adds(out, "&gt;");
-            break;
-        case '"':
-            buf_adds(out, "&quot;");
-            break;
-        case '\'':
-            buf_adds(out, "&#39;");
-            break;
-        default:
-            buf_addc(out, *c);
-        }
-    }
-}
-
 /* How much of the text is kept: not within a character. */
 static size_t kept(const char *text, size_t len, size_t most)
 {
@@ -48,7 +23,7 @@ void page_add_text(struct buf *out, const char *text, size_t most)
     size_t shown = kept(text, len, most);
     autofree char *visible = text_visible(text ? text : "", shown, true);
 
-    add_escaped(out, visible);
+    text_add_markup(out, visible);
     if (shown < len) {
         buf_addf(out, "… (%zu more bytes)", len - shown);
     }

@@ -1,5 +1,6 @@
 """Objects served by nginx as Cloud Storage serves them, so that the server is not the bottleneck."""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -19,7 +20,7 @@ http {{
   uwsgi_temp_path {top}/t4; scgi_temp_path {top}/t5;
   server {{
     listen 127.0.0.1:{port}; root {top};
-    location ~ ^/storage/v1/b/bench/o/(?<object>[^/]+)$ {{
+    location ~ ^/(download/)?storage/v1/b/bench/o/(?<object>[^/]+)$ {{
       if ($arg_alt = media) {{ rewrite ^ /media/$object last; }}
       default_type application/json; alias {top}/meta/$object;
     }}
@@ -40,7 +41,7 @@ def memory_folder(need):
         yield pathlib.Path(folder)
 
 
-def describe(folder, files):
+def describe(folder, files, url):
     """What Cloud Storage says of each object, as the emulator knows it."""
     seed = {"buckets": {"bench": {"objects": {f.name: {"file": str(f)} for f in files}}}}
     emulator = conftest.Emulator(folder, seed=seed)
@@ -50,7 +51,9 @@ def describe(folder, files):
             status, value = emulator.api("GET", "/storage/v1/b/bench/o/"
                                          + urllib.parse.quote(file.name, safe=""))
             assert status == 200, value
-            (folder / "meta" / file.name).write_text(str(value).replace("'", '"'))
+            value["mediaLink"] = (f"{url}/download/storage/v1/b/bench/o/{file.name}"
+                                  f"?generation={value['generation']}&alt=media")
+            (folder / "meta" / file.name).write_text(json.dumps(value))
     finally:
         emulator.stop()
         shutil.rmtree(folder / "data", ignore_errors=True)
@@ -59,8 +62,9 @@ def describe(folder, files):
 @contextlib.contextmanager
 def served(folder, port=18473):
     """Serves FOLDER/media; yields the environment for our programs and the URL for others."""
+    url = f"http://127.0.0.1:{port}"
     (folder / "emulator").mkdir()
-    describe(folder / "emulator", sorted((folder / "media").iterdir()))
+    describe(folder / "emulator", sorted((folder / "media").iterdir()), url)
     (folder / "emulator" / "meta").rename(folder / "meta")
     # Started by root, its workers would be somebody who may not look into the folder.
     user = "user root;" if os.geteuid() == 0 else ""
@@ -70,7 +74,6 @@ def served(folder, port=18473):
         while not (folder / "pid").exists():
             assert server.poll() is None, (folder / "error.log").read_text()
             time.sleep(0.02)
-        url = f"http://127.0.0.1:{port}"
         yield {**os.environ, "PATH": f"{conftest.BIN}:{os.environ['PATH']}",
                "STORAGE_EMULATOR_HOST": url, "GOOGLE_OAUTH_ACCESS_TOKEN": "bench"}, url
     finally:

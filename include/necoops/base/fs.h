@@ -24,6 +24,9 @@ bool fs_is_dir(const char *path);
 /* A new empty folder DIR/PREFIXxxxxxx, mode 0700; caller frees the path. */
 int fs_make_temp_dir(const char *dir, const char *prefix, char **path, struct err *err) MUST_CHECK;
 char *path_join(const char *dir, const char *name); /* caller frees; an absolute name wins */
+/* `relative` as seen from `folder` ("" is the top), "." and ".." followed; NULL when it is absolute or
+ * leaves the top. Caller frees. */
+char *path_within(const char *folder, const char *relative);
 /* "~/x" with HOME put in; otherwise a copy. Caller frees. */
 char *path_expand_home(const char *path, const char *home);
 

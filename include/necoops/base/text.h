@@ -12,6 +12,9 @@ bool text_ends(const char *text, const char *suffix);
 /* Copies into a fixed array and always terminates; true when all of it fit. */
 bool text_copy(char *to, size_t size, const char *from);
 
+/* Adds `text` with & < > " ' as XML and HTML want them, in content and in attributes. */
+void text_add_markup(struct buf *out, const char *text);
+
 /* Percent-encodes all but RFC 3986 unreserved characters, so that it is one path segment or one
  * query value. Caller frees. */
 char *url_encode(const char *text);

@@ -184,22 +184,6 @@ static void start(const struct auto_sync *sync)
         log_debug(sync->controller->config.log, "argocd: automated sync: %s", err_text(&err));
 }
 
-static void sync_error(cJSON *conditions, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static void sync_error(cJSON *conditions, const char *format, ...)
-{
-    cJSON *condition = json_object();
-    autofree char *message = NULL;
-    va_list args;
-
-    va_start(args, format);
-    message = xvasprintf(format, args);
-    va_end(args);
-    json_set_str(condition, "type", "SyncError");
-    json_set_str(condition, "message", message);
-    json_push(conditions, condition);
-}
-
 /* The same commit was tried before: failed is final, and what drifted is healed if asked to. */
 static bool may_try_again(struct auto_sync *sync, cJSON *conditions)
 {
@@ -207,8 +191,9 @@ static bool may_try_again(struct auto_sync *sync, cJSON *conditions)
     int64_t wait;
 
     if (strcmp(phase, "Succeeded") != 0) {
-        sync_error(conditions, "Failed sync attempt to %s: %s", revision_of(sync->comparison),
-                   json_str_or(sync->app, "status.operationState.message", ""));
+        condition_add(conditions, "SyncError", "Failed sync attempt to %s: %s",
+                      revision_of(sync->comparison),
+                      json_str_or(sync->app, "status.operationState.message", ""));
         return false;
     }
     if (!json_bool(sync->policy, "selfHeal", false))
@@ -248,8 +233,9 @@ void application_auto_sync(struct controller *controller, const cJSON *app,
     if (was_tried(&sync) && !may_try_again(&sync, conditions))
         return;
     if (wipes_out(&sync)) {
-        sync_error(conditions, "Skipping sync attempt to %s: auto-sync will wipe out all resources",
-                   revision_of(comparison));
+        condition_add(conditions, "SyncError",
+                      "Skipping sync attempt to %s: auto-sync will wipe out all resources",
+                      revision_of(comparison));
         return;
     }
     start(&sync);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void add_condition(struct comparison *comparison, const char *type, const char *format, ...)
+void condition_add(cJSON *conditions, const char *type, const char *format, ...)
 {
     cJSON *condition = json_object();
     autofree char *message = NULL;
@@ -14,7 +14,7 @@ void add_condition(struct comparison *comparison, const char *type, const char *
     va_end(args);
     json_set_str(condition, "type", type);
     json_set_str(condition, "message", message);
-    json_push(comparison->conditions, condition);
+    json_push(conditions, condition);
 }
 
 void comparison_clear(struct comparison *comparison)
@@ -60,7 +60,7 @@ static void find_live(struct controller *controller, const char *app, struct com
             tracker_claim(controller->tracker, app, managed->resource, managed->id.space,
                           managed->id.name);
         else if (strcmp(owner, app) != 0)
-            add_condition(out, "SharedResourceWarning",
+            condition_add(out->conditions, "SharedResourceWarning",
                           "%s/%s is part of applications %s/%s and %s", managed->id.kind,
                           managed->id.name, ARGOCD_NAMESPACE, app, owner);
     }
@@ -149,7 +149,8 @@ void compare_application(struct controller *controller, const struct comparison_
         drop_targets(out);
         strv_clear(&out->revisions);
         out->failed = true;
-        add_condition(out, "ComparisonError", "Failed to load target state: %s", err_text(&err));
+        condition_add(out->conditions, "ComparisonError", "Failed to load target state: %s",
+                      err_text(&err));
     }
     find_live(controller, app, out);
     find_left_over(controller, app, out);

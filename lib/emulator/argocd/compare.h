@@ -54,7 +54,6 @@ bool same_content(const cJSON *a, const cJSON *b);
 /* Adds targets (prepared: namespace, mark, nulls) and hooks; sets revisions, types, conditions. */
 int load_targets(struct controller *controller, const struct comparison_request *request,
                  struct comparison *out, struct err *err);
-void add_condition(struct comparison *comparison, const char *type, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+void condition_add(cJSON *conditions, const char *type, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #endif

@@ -194,7 +194,7 @@ static int add_target(struct controller *controller, cJSON *object, struct compa
                        id.group, id.version, id.kind);
     for (size_t i = 0; i < out->len; i++) {
         if (object_same(&out->items[i].id, &id)) {
-            add_condition(out, "RepeatedResourceWarning",
+            condition_add(out->conditions, "RepeatedResourceWarning",
                           "Resource %s/%s/%s/%s appeared 2 times among application resources.",
                           id.group, id.kind, id.space, id.name);
             cJSON_Delete(out->items[i].target);

@@ -5,22 +5,6 @@
 
 #define IN_CLUSTER "https://kubernetes.default.svc"
 
-static void invalid(cJSON *conditions, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static void invalid(cJSON *conditions, const char *format, ...)
-{
-    cJSON *condition = json_object();
-    autofree char *message = NULL;
-    va_list args;
-
-    va_start(args, format);
-    message = xvasprintf(format, args);
-    va_end(args);
-    json_set_str(condition, "type", "InvalidSpecError");
-    json_set_str(condition, "message", message);
-    json_push(conditions, condition);
-}
-
 /* ---- destination ---- */
 
 /* The server that the destination names, or NULL. */
@@ -40,23 +24,24 @@ static bool check_destination(const cJSON *app, cJSON *conditions)
     const char *name = json_str_or(app, "spec.destination.name", "");
 
     if (*server != '\0' && *name != '\0') {
-        invalid(conditions,
-                "application destination can't have both name and server defined: %s %s", name,
-                server);
+        condition_add(conditions, "InvalidSpecError",
+                      "application destination can't have both name and server defined: %s %s",
+                      name, server);
         return false;
     }
     if (*server == '\0' && *name == '\0') {
-        invalid(conditions, "Destination server missing from app spec");
+        condition_add(conditions, "InvalidSpecError", "Destination server missing from app spec");
         return false;
     }
     if (*server == '\0' && strcmp(name, "in-cluster") != 0) {
-        invalid(conditions,
-                "unable to find destination server: there are no clusters with this name: %s",
-                name);
+        condition_add(conditions, "InvalidSpecError",
+                      "unable to find destination server: there are no clusters with this name: %s",
+                      name);
         return false;
     }
     if (*server != '\0' && strcmp(server, IN_CLUSTER) != 0) {
-        invalid(conditions, "cluster '%s' has not been configured", server);
+        condition_add(conditions, "InvalidSpecError", "cluster '%s' has not been configured",
+                      server);
         return false;
     }
     return true;
@@ -108,13 +93,15 @@ static void check_project(const cJSON *app, const cJSON *project, cJSON *sources
         const char *url = json_str_or(source, "repoURL", "");
 
         if (!in_list(json_at(project, "spec.sourceRepos"), url))
-            invalid(conditions, "application repo %s is not permitted in project '%s'", url, name);
+            condition_add(conditions, "InvalidSpecError",
+                          "application repo %s is not permitted in project '%s'", url, name);
     }
     if (server != NULL && !destination_allowed(project, server, space))
-        invalid(conditions,
-                "application destination server '%s' and namespace '%s' do not match any of the "
-                "allowed destinations in project '%s'",
-                server, space, name);
+        condition_add(
+            conditions, "InvalidSpecError",
+            "application destination server '%s' and namespace '%s' do not match any of the "
+            "allowed destinations in project '%s'",
+            server, space, name);
 }
 
 /* ---- source ---- */
@@ -128,8 +115,9 @@ static bool check_sources(const cJSON *sources, bool is_multi, cJSON *conditions
                            json_str(source, "ref") != NULL;
 
         if (*json_str_or(source, "repoURL", "") == '\0' || !has_content) {
-            invalid(conditions, "spec.source.repoURL and either spec.source.path or "
-                                "spec.source.chart are required");
+            condition_add(conditions, "InvalidSpecError",
+                          "spec.source.repoURL and either spec.source.path or "
+                          "spec.source.chart are required");
             return false;
         }
     }
@@ -147,7 +135,8 @@ void application_validate(struct controller *controller, const cJSON *app, cJSON
     autojson cJSON *sources = application_sources(controller, app, &is_multi);
 
     if (project == NULL) {
-        invalid(conditions, "Application referencing project %s which does not exist", name);
+        condition_add(conditions, "InvalidSpecError",
+                      "Application referencing project %s which does not exist", name);
         return;
     }
     if (check_sources(sources, is_multi, conditions) && check_destination(app, conditions))

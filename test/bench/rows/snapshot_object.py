@@ -27,7 +27,9 @@ def run(bench, _):
             bench.compare("1 GiB object, loopback to tmpfs", programs, 5, env, folder,
                           "at most 1.0 of curl -o", served.clean(folder))
             if shutil.which("gcloud"):
-                gcloud = {**env, "CLOUDSDK_AUTH_ACCESS_TOKEN": "bench",
+                gcloud = {**env, "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+                          "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+                          "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
                           "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": url + "/storage/v1/",
                           "CLOUDSDK_CONFIG": str(folder / "gcloud"),
                           "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
