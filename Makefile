@@ -30,9 +30,7 @@ GROUND_LIBS := $(patsubst %,$(BUILD)/lib/lib%.a,$(filter $(GROUND),$(MODULES)))
 EMULATOR_LIB := $(BUILD)/lib/libemulator.a
 TOOLS    := $(notdir $(wildcard cmd/*))
 
-# libarchive is linked statically: of the shared one, XML and ICU come along (32 MB).
-SYSLIBS  := -lcurl -lyaml -lcjson -lgit2 -lcrypto -l:libarchive.a -lnettle -lacl -lz -lbz2 -llzma \
-            -llz4 -lzstd -lisal -lm -lpthread
+SYSLIBS  := -lcurl -lyaml -lcjson -lgit2 -lcrypto -lz -llzma -lzstd -lisal -lm -lpthread
 EMULATOR_SYSLIBS := -lmicrohttpd -lgnutls -lyaml -lcjson -lgit2 -lcrypto -lisal -lzstd -lz -lm -lpthread
 
 src  = $(shell find lib/$(1) -name '*.c' 2>/dev/null | LC_ALL=C sort)
@@ -91,10 +89,9 @@ unit: $(UNIT)
 
 # ---- what the build, the programs and the tests need: Debian's packages ----
 DEPS := gcc libc6-dev libcurl4-openssl-dev libyaml-dev libcjson-dev libgit2-dev libssl-dev \
-        libarchive-dev libzstd-dev libisal-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev \
-        libbz2-dev liblzma-dev liblz4-dev nettle-dev libacl1-dev \
+        libzstd-dev libisal-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev liblzma-dev \
         ca-certificates tzdata git curl openssl zstd util-linux e2fsprogs
-DEPS_TEST := libcmocka-dev python3 python3-pytest python3-pytest-xdist clang shellcheck mandoc \
+DEPS_TEST := libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-yaml clang shellcheck mandoc \
              prometheus-alertmanager chromium
 
 # Any kubectl will do; Debian's own is taken where there is none.

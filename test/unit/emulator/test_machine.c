@@ -505,6 +505,9 @@ static void test_plain_all_ends(void **state)
 static void test_killed_emulator_leaves_nothing(void **state)
 {
     (void)state;
+    /* skips here, not in the child, where machines cannot be confined so */
+    boot("#!/bin/bash\n", 0);
+    machine_stop(the.machines, "42", true);
     char seconds[32];
     snprintf(seconds, sizeof seconds, "4%07d.25", (int)getpid());
     char *flag = xasprintf("%s/started", the.data_dir);
