@@ -41,9 +41,17 @@ def day(start_emulator, folder):
         if made:
             result = emulator.run("necoops-create")
             assert result.status == 0, result
+            wait_for(lambda: nodes_are_ready(emulator))
         return emulator
 
     return start
+
+
+def nodes_are_ready(emulator):
+    """The cluster has come up."""
+    value = emulator.run("necoops-status", "-o", "json").json
+    nodes = value.get("cluster", {}).get("nodes", [])
+    return nodes and all(node["ready"] for node in nodes)
 
 
 @pytest.fixture
