@@ -92,7 +92,7 @@ DEPS := gcc libc6-dev libcurl4-openssl-dev libyaml-dev libcjson-dev libgit2-dev 
         libzstd-dev libisal-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev liblzma-dev \
         ca-certificates tzdata git curl openssl zstd util-linux e2fsprogs
 DEPS_TEST := libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-yaml clang shellcheck mandoc \
-             prometheus-alertmanager chromium
+             prometheus-alertmanager chromium valgrind faketime
 
 # Any kubectl will do; Debian's own is taken where there is none.
 define install_packages
@@ -144,7 +144,7 @@ cli: all
 lint: ## clang's warnings as errors (gcc's: in check), layers, scripts, manual pages
 	@$(MAKE) --no-print-directory BUILD=build/clang WERROR=1 CFLAGS=-O1 CC=clang objects
 	@test/lint/layers
-	@shellcheck -x lib/instance/startup.sh examples/rehearsal/day test/run-unit test/lint/layers
+	@shellcheck -x lib/instance/startup.sh examples/rehearsal/day examples/roles/grant test/run-unit test/lint/layers
 	@mandoc -Tlint -Wwarning man/*.[157]
 
 .PHONY: objects
