@@ -14,6 +14,7 @@ static struct {
     const char *name;
     bool doctor;
     bool watch;
+    const char *html;
 } options;
 
 /* ---- one look ---- */
@@ -32,6 +33,8 @@ static int look_once(struct cli *cli, struct status *status, const struct schedu
     if (status_look(status, &value, err) < 0)
         return -1;
     progress_done(cli->run.progress);
+    if (options.html && status_write_page(value, schedule, options.html, err) < 0)
+        return -1;
     if (!cli->json)
         status_print(value, schedule, stdout, cli->color);
     else if (cli_print_json(value, err) < 0)
@@ -140,6 +143,8 @@ static int run(struct cli *cli, struct err *err)
     autostatus struct status *status = NULL;
     if (options.doctor && options.watch)
         return err_set(err, ERR_USAGE, "--doctor and --watch exclude each other");
+    if (options.html && (options.doctor || options.watch))
+        return err_set(err, ERR_USAGE, "--html is of one look: it excludes --doctor and --watch");
     if (options.doctor)
         return doctor(cli, err);
     if (options.watch)
@@ -158,6 +163,7 @@ static const struct opt rows[] = {
      "look again every two seconds: redrawn in place on a terminal, elsewhere\n"
      "printed when something has changed",
      &options.watch},
+    {OPT_STRING, 0, "html", "FILE", "write it as a page for people, too", &options.html},
     {OPT_FLAG, 0, "doctor", NULL,
      "check all that a run needs, and tell what to do; status 1 when something\n"
      "needed is wrong",

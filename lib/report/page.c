@@ -145,8 +145,14 @@ static void add_footer(struct buf *out, const struct page *page)
 {
     struct time_text started = time_rfc3339(page->started_ms);
 
-    buf_addf(out, "</main>\n<footer><p>Began <time datetime=\"%s\">%s</time>, took %s. ",
-             started.text, started.text, duration_format(page->ms).text);
+    buf_adds(out, "</main>\n<footer><p>");
+    if (page->seen) {
+        page_add_text(out, page->seen, PAGE_LINE_MOST);
+        buf_adds(out, ". ");
+    } else {
+        buf_addf(out, "Began <time datetime=\"%s\">%s</time>, took %s. ", started.text,
+                 started.text, duration_format(page->ms).text);
+    }
     page_add_text(out, page->made_by, PAGE_LINE_MOST);
     buf_adds(out, "</p></footer>\n</body>\n</html>\n");
 }

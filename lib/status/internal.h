@@ -37,4 +37,22 @@ void status_timeline(struct status *status, cJSON *value);
 /* ---- cluster.c: `cluster`, `argocd`, `apps`, `lease` ---- */
 void status_cluster(struct status *status, cJSON *value);
 
+/* ---- words.c: what a status says, as text and as a page; callers free ---- */
+enum status_mood { MOOD_PLAIN, MOOD_GOOD, MOOD_BAD, MOOD_WAIT };
+
+/* The time of a member, or -1. */
+int64_t status_time_at(const cJSON *value, const char *path);
+/* "Tue 2026-11-24 07:30 JST (in 3h12m)" */
+char *status_moment(const struct schedule *schedule, int64_t now, int64_t at);
+/* "07:30:12" of a timeline's entry */
+char *status_clock_text(const struct schedule *schedule, const cJSON *entry);
+char *status_instance_text(const cJSON *instance);
+char *status_machine_text(const cJSON *instance);
+char *status_cluster_text(const cJSON *cluster);
+char *status_lease_text(const cJSON *lease);
+/* What there is to say of an event beside its name. */
+char *status_event_detail(const cJSON *entry);
+enum status_mood status_app_mood(const cJSON *app);
+enum status_mood status_event_mood(const cJSON *entry);
+
 #endif

@@ -1,5 +1,5 @@
 /* A status for people. */
-#include "necoops/status/status.h"
+#include "internal.h"
 
 #include <string.h>
 #include "necoops/base/log.h"
@@ -14,13 +14,6 @@ struct page {
     int64_t now;
 };
 
-static int64_t time_at(const cJSON *value, const char *path)
-{
-    autoerr struct err ignored = ERR_INIT;
-    int64_t ms;
-    return time_parse_rfc3339(json_str_or(value, path, ""), &ms, &ignored) == 0 ? ms : -1;
-}
-
 /* Text of the cloud or the cluster, made safe for a terminal. */
 static void put(const struct page *page, const char *label, const char *text)
 {
@@ -28,33 +21,14 @@ static void put(const struct page *page, const char *label, const char *text)
     fprintf(page->stream, "%-10s %s\n", label, visible);
 }
 
-/* "Tue 2026-11-24 07:30 JST (in 3h12m)"; caller frees. */
-static char *moment(const struct page *page, int64_t at)
-{
-    autofree char *when = schedule_time_text(page->schedule, at);
-    int64_t away = (at > page->now ? at - page->now : page->now - at) / 1000 * 1000;
-    return xasprintf("%s (%s%s%s)", when, at > page->now ? "in " : "", duration_format(away).text,
-                     at > page->now ? "" : " ago");
-}
-
 static void put_moment(const struct page *page, const char *label, const cJSON *object,
                        const char *key)
 {
-    int64_t at = time_at(object, key);
+    int64_t at = status_time_at(object, key);
     if (at < 0)
         return;
-    autofree char *text = moment(page, at);
+    autofree char *text = status_moment(page->schedule, page->now, at);
     put(page, label, text);
-}
-
-/* The clock time alone; caller frees. */
-static char *clock_text(const struct page *page, const cJSON *entry)
-{
-    int64_t at = time_at(entry, "time");
-    if (at < 0)
-        return xstrdup(json_str_or(entry, "time", ""));
-    autofree char *whole = schedule_time_text(page->schedule, at);
-    return xasprintf("%.5s:%02d", strlen(whole) > 20 ? whole + 15 : whole, (int)(at / 1000 % 60));
 }
 
 static const char *length_text(const cJSON *entry, struct duration_text *text)
@@ -88,11 +62,8 @@ static void print_instance(const struct page *page)
         put(page, "instance", text);
         return;
     }
-    autofree char *head = xasprintf(
-        "%s (%s) in %s: %s", json_str_or(instance, "name", ""), json_str_or(instance, "id", ""),
-        json_str_or(instance, "zone", ""), json_str_or(instance, "status", ""));
-    autofree char *machine = xasprintf("%s, %s", json_str_or(instance, "machineType", ""),
-                                       json_str_or(instance, "provisioningModel", "STANDARD"));
+    autofree char *head = status_instance_text(instance);
+    autofree char *machine = status_machine_text(instance);
     put(page, "instance", head);
     put(page, "machine", machine);
     put_moment(page, "created", instance, "created");
@@ -114,21 +85,7 @@ static void print_cluster(const struct page *page)
     const cJSON *cluster = json_at(page->value, "cluster");
     if (!cluster)
         return;
-    const cJSON *node;
-    int ready = 0, count = cJSON_GetArraySize(json_at(cluster, "nodes"));
-    autostrv struct strv waiting = STRV_INIT;
-    cJSON_ArrayForEach(node, json_at(cluster, "nodes"))
-    {
-        if (json_bool(node, "ready", false))
-            ready++;
-        else
-            strv_add(&waiting, json_str_or(node, "name", ""));
-    }
-    autofree char *missing = waiting.len ? strv_join(&waiting, ", ") : NULL;
-    autofree char *text =
-        xasprintf("Kubernetes %s at %s, %d of %d nodes ready%s%s",
-                  json_str_or(cluster, "version", "?"), json_str_or(cluster, "server", ""), ready,
-                  count, missing ? ", not yet: " : "", missing ? missing : "");
+    autofree char *text = status_cluster_text(cluster);
     put(page, "cluster", text);
     if (json_str(page->value, "argocd.image"))
         put(page, "Argo CD", json_str(page->value, "argocd.image"));
@@ -140,16 +97,8 @@ static void print_lease(const struct page *page)
     const cJSON *waiting;
     if (!json_at(page->value, "apps"))
         return;
-    if (json_at(lease, "holder")) {
-        const char *commit = json_str(lease, "holder.commit");
-        autofree char *text = xasprintf(
-            "%s%s%.12s since %s, renewed %s", json_str_or(lease, "holder.name", "somebody"),
-            commit ? ", commit " : "", commit ? commit : "", json_str_or(lease, "since", "?"),
-            json_str_or(lease, "renewed", "?"));
-        put(page, "lease", text);
-    } else {
-        put(page, "lease", "nobody holds it");
-    }
+    autofree char *holder = status_lease_text(lease);
+    put(page, "lease", holder);
     cJSON_ArrayForEach(waiting, json_at(lease, "queue"))
     {
         autofree char *text = xasprintf("%s waits", json_str_or(waiting, "name", "somebody"));
@@ -157,12 +106,13 @@ static void print_lease(const struct page *page)
     }
 }
 
-static enum table_color app_color(const cJSON *app)
+static enum table_color color_of(enum status_mood mood)
 {
-    const char *sync = json_str_or(app, "sync", ""), *health = json_str_or(app, "health", "");
-    if (strcmp(health, "Degraded") == 0 || strcmp(health, "Missing") == 0)
-        return TABLE_BAD;
-    return strcmp(sync, "Synced") == 0 && strcmp(health, "Healthy") == 0 ? TABLE_GOOD : TABLE_WAIT;
+    static const enum table_color colors[] = {[MOOD_PLAIN] = TABLE_PLAIN,
+                                              [MOOD_GOOD] = TABLE_GOOD,
+                                              [MOOD_BAD] = TABLE_BAD,
+                                              [MOOD_WAIT] = TABLE_WAIT};
+    return colors[mood];
 }
 
 static void print_apps(const struct page *page)
@@ -178,28 +128,9 @@ static void print_apps(const struct page *page)
         const char *cells[] = {json_str_or(app, "name", ""),    revision,
                                json_str_or(app, "sync", ""),    json_str_or(app, "health", ""),
                                json_str_or(app, "message", ""), NULL};
-        add_cells(table_add(&table, app_color(app)), cells);
+        add_cells(table_add(&table, color_of(status_app_mood(app))), cells);
     }
     end_table(page, &table);
-}
-
-static enum table_color event_color(const cJSON *entry)
-{
-    const char *event = json_str_or(entry, "event", "");
-    if (json_str(entry, "error") || strcmp(event, "phase failed") == 0)
-        return TABLE_BAD;
-    return strcmp(event, "phase ready") == 0 ? TABLE_GOOD : TABLE_PLAIN;
-}
-
-/* What there is to say of an event beside its name; caller frees. */
-static char *event_detail(const cJSON *entry)
-{
-    const char *error = json_str(entry, "error"), *by = json_str(entry, "by");
-    if (error)
-        return xasprintf("in %s by %s: %s", json_str_or(entry, "zone", ""), by ? by : "?", error);
-    if (by)
-        return xasprintf("in %s by %s", json_str_or(entry, "zone", ""), by);
-    return xstrdup(json_str_or(entry, "message", ""));
 }
 
 static void print_timeline(const struct page *page)
@@ -212,11 +143,11 @@ static void print_timeline(const struct page *page)
     cJSON_ArrayForEach(entry, json_at(page->value, "timeline"))
     {
         struct duration_text length;
-        autofree char *when = clock_text(page, entry);
-        autofree char *detail = event_detail(entry);
+        autofree char *when = status_clock_text(page->schedule, entry);
+        autofree char *detail = status_event_detail(entry);
         const char *cells[] = {when, json_str_or(entry, "event", ""), length_text(entry, &length),
                                detail, NULL};
-        add_cells(table_add(&table, event_color(entry)), cells);
+        add_cells(table_add(&table, color_of(status_event_mood(entry))), cells);
     }
     end_table(page, &table);
 }
@@ -240,7 +171,7 @@ void status_print(const cJSON *value, const struct schedule *schedule, FILE *str
                               .schedule = schedule,
                               .stream = stream,
                               .color = color,
-                              .now = time_at(value, "time")};
+                              .now = status_time_at(value, "time")};
     print_instance(&page);
     print_cluster(&page);
     print_lease(&page);

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from conftest import CONFIG, QUICK, ROOT, wait_for
+from test_report import Page, check as check_page
 
 REPO = "https://git.example.com/neco-apps.git"
 CLUSTER = f"""\
@@ -152,6 +153,39 @@ def test_applications_and_lease(day, apps, folder):
     text = emulator.run("necoops-status").out
     assert re.search(rf"^web +{head[:12]} +Synced +Healthy *$", text, re.M), text
     assert re.search(r"^lease +nobody holds it$", text, re.M), text
+
+
+def test_a_page(day, apps, folder):
+    """The status as a page in the look of the report; a failing application stands out."""
+    emulator = day(argocd="v2.14.21", mirrors=[f"{REPO}={folder / 'apps.git'}"])
+    deployed = emulator.run("necoops-deploy", "-c", folder / "necoops.yaml", "--stable-for", "1s",
+                            cwd=apps)
+    assert deployed.status == 0, deployed
+    result = emulator.run("necoops-status", "--html", folder / "status.html")
+    assert result.status == 0 and result.out.startswith("instance   neco-ops ("), result
+    page = Page(folder / "status.html")
+    check_page(page)
+    for words in ("Status of neco-ops", "ready", "4 of 4 applications are synced and healthy",
+                  "n1-highmem-8, STANDARD", "Soft end", "3 of 3 nodes ready", "nobody holds it",
+                  "quay.io/argoproj/argocd:v2.14.21", "Operations", "insert", "by neco-ops@",
+                  "Phases of the setup", "setup", "Seen on "):
+        assert words in page.text, words
+    assert len(page.all("details")) == 5  # four applications, and what happened
+    assert "took" not in page.text
+
+
+def test_a_page_without_an_instance(day, folder):
+    emulator = day(made=False)
+    result = emulator.run("necoops-status", "--html", folder / "status.html")
+    assert result.status == 3, result
+    page = Page(folder / "status.html")
+    check_page(page)
+    assert "No instance" in page.text and "there is no neco-ops" in page.text
+    result = emulator.run("necoops-status", "--html", folder / "nowhere/status.html")
+    assert result.status == 1 and "nowhere/status.html'" in result.err, result
+    for other in ("--watch", "--doctor"):
+        result = emulator.run("necoops-status", "--html", folder / "status.html", other)
+        assert result.status == 2 and "--html is of one look" in result.err, result
 
 
 def test_the_holder_of_the_lease_is_told(day, apps, folder):

@@ -101,6 +101,7 @@ struct page {
     size_t items_len;
     const struct page_event *events;
     size_t events_len;
+    const char *seen;    /* instead of when it began and how long it took, or NULL */
     const char *made_by; /* program and version */
 };
 

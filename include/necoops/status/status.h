@@ -26,4 +26,8 @@ int status_look(struct status *status, cJSON **out, struct err *err) MUST_CHECK;
 /* The same for people. Times are in the schedule's zone. */
 void status_print(const cJSON *value, const struct schedule *schedule, FILE *stream, bool color);
 
+/* The same as an HTML file in the look of necoops-deploy's report (report/page.h). */
+int status_write_page(const cJSON *value, const struct schedule *schedule, const char *path,
+                      struct err *err) MUST_CHECK;
+
 #endif
