@@ -28,7 +28,9 @@ static const struct opt opts[] = {
     {OPT_DURATION, 0, "lock-timeout", "DURATION", "how long to wait for another run on the cluster",
      &options.lock_timeout_ms},
     {OPT_FLAG, 0, "prune", NULL, "delete what the commit no longer has", &options.prune},
-    {OPT_FLAG, 0, "bootstrap", NULL, "install Argo CD (argocd.install) when it is missing",
+    {OPT_FLAG, 0, "bootstrap", NULL,
+     "install Argo CD (argocd.install) when it is missing, and apply\n"
+     "argocd.manifests",
      &options.bootstrap},
     {OPT_FLAG, 0, "check", NULL, "only check the manifests of the commit", &options.check_only},
     {OPT_FLAG, 0, "no-check", NULL, "do not check the manifests first; Argo CD judges them",

@@ -258,11 +258,10 @@ void conf_names(const struct conf *conf, const char *group, struct strv *out)
     }
 }
 
-char *conf_path(const struct run *run, const struct conf *conf, const char *key)
+/* `text`, the key's value or one of its items, as a path. */
+static char *path_of(const struct run *run, const struct conf *conf, const char *key,
+                     const char *text)
 {
-    const char *text = conf_str(conf, key);
-    if (!text)
-        return NULL;
     autofree char *path = path_expand_home(text, run_env(run, "HOME"));
     const struct setting *setting = find_setting(conf, key);
     bool from_file = setting && conf->file && text_starts(setting->origin, conf->file);
@@ -271,6 +270,22 @@ char *conf_path(const struct run *run, const struct conf *conf, const char *key)
         return steal(path);
     autofree char *dir = xstrndup(conf->file, (size_t)(slash - conf->file) + 1);
     return path_join(dir, path);
+}
+
+char *conf_path(const struct run *run, const struct conf *conf, const char *key)
+{
+    const char *text = conf_str(conf, key);
+    return text ? path_of(run, conf, key, text) : NULL;
+}
+
+void conf_places(const struct run *run, const struct conf *conf, const char *key, struct strv *out)
+{
+    autostrv struct strv texts = STRV_INIT;
+    conf_strs(conf, key, &texts);
+    for (size_t i = 0; i < texts.len; i++)
+        strv_take(out, text_starts(texts.items[i], "gs://")
+                           ? xstrdup(texts.items[i])
+                           : path_of(run, conf, key, texts.items[i]));
 }
 
 int conf_require(const struct conf *conf, const char *key, struct err *err)

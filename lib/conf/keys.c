@@ -66,6 +66,8 @@ const struct key conf_keys[] = {
 
     {"argocd.namespace", KEY_STRING, "argocd", .help = "where Argo CD and its Applications are"},
     {"argocd.install", KEY_STRING, .help = "manifests for --bootstrap: a file or gs:// object"},
+    {"argocd.manifests", KEY_STRINGS,
+     .help = "what --bootstrap applies after them: files, kustomizations, gs:// objects"},
 
     {"apps.repoURL", KEY_STRING, .help = "the apps repository, as the Applications name it"},
     {"apps.root", KEY_STRING, "argocd-config", .help = "name of the root Application"},

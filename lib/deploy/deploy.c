@@ -53,6 +53,10 @@ static int find_argocd(const struct plan *plan, struct kube *kube, struct argocd
                        "--bootstrap installs it",
                        plan->cluster, kube_server(kube));
     }
+    if (plan->options->bootstrap && !plan->options->dry_run &&
+        deploy_bootstrap_more(plan, kube, err) != 0) {
+        return -1;
+    }
     result->argocd = xstrdup(install->image ? install->image : "");
     return 0;
 }

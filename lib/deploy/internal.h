@@ -86,6 +86,13 @@ int deploy_reach(const struct plan *plan, struct http *http, struct reached *out
 
 /* ---- bootstrap.c: Argo CD where there is none ---- */
 int deploy_bootstrap(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
+/* Applies argocd.manifests, one after the other. */
+int deploy_bootstrap_more(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
+
+/* ---- kustomize.c: the part of kustomize that argocd.manifests may need ---- */
+/* The objects that the folder's kustomization makes, as an array that the caller deletes. What needs
+ * more than this part is an error, never left out. */
+int kustomize_build(const char *folder, cJSON **objects, struct err *err) MUST_CHECK;
 
 /* ---- take.c: one run at a time ---- */
 /* `out` is to be released even when it fails. */

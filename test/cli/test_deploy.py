@@ -422,6 +422,60 @@ def test_bootstrap_installs_definitions_first_and_again_without_harm(folder, sta
     assert "install.yaml:28: Nobody 'x': the cluster has no kind 'Nobody' in 'v1'" in result.err
 
 
+NOTIFICATIONS = ROOT / "examples/argocd-notifications"
+
+
+def test_bootstrap_applies_further_manifests_each_time(folder, start_emulator):
+    place = Place(folder, start_emulator)
+    shutil.copytree(NOTIFICATIONS, folder / "notifications")
+    (folder / "more.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more, "
+                                      "namespace: other}\n---\napiVersion: v1\nkind: Namespace\n"
+                                      "metadata: {name: other}\n")
+    place.configure("argocd: {manifests: [notifications/stage, more.yaml]}\n")
+
+    def found(*args):
+        out = subprocess.run(["kubectl", "--kubeconfig", str(folder / "kubeconfig"), "get",
+                              "configmap", *args, "-o", "json"], env=clean_environ(), check=True,
+                             stdout=subprocess.PIPE, text=True)
+        return json.loads(out.stdout)
+
+    assert place.deploy("--bootstrap", "--dry-run").status == 0
+    assert not [e for e in place.emulator.log() if e["method"] == "PATCH" and "other" in e["path"]]
+    for _ in range(2):
+        result = place.deploy("--bootstrap")
+        assert result.status == 0, result
+        assert re.search(r"applied: 1 object of '.*/notifications/stage'", result.err), result
+        assert re.search(r"applied: 2 objects of '.*/more.yaml'", result.err), result
+        made = found("argocd-notifications-cm", "-n", "argocd")
+        assert made["data"]["context"] == "cluster: stage\n"
+        assert {"service.alertmanager", "trigger.on-deployed", "template.degraded",
+                "subscriptions"} <= set(made["data"])
+        assert made["metadata"]["labels"]["app.kubernetes.io/part-of"] == "argocd"
+        found("more", "-n", "other")
+    # where the folder is not one that can be built here, nothing of it is applied
+    for old, new, text in (
+            ("patches:", "images: [{name: a}]\npatches:", "'images' is more of kustomize than"),
+            ("context.yaml", "nothing.yaml", "nothing.yaml"),
+            ("../base", "https://example.com/base", "'https://example.com/base' is not on this"),
+            ("../base", ".", "in a circle"),
+            ("../base", "../base\n- ../base", "is there twice")):
+        file = folder / "notifications/stage/kustomization.yaml"
+        before = file.read_text()
+        file.write_text(before.replace(old, new))
+        result = place.deploy("--bootstrap")
+        assert result.status == 2 and "argocd.manifests: " in result.err, result
+        assert text in result.err, result
+        file.write_text(before)
+    file = folder / "notifications/stage/context.yaml"
+    before = file.read_text()
+    for old, new, text in (
+            ("argocd-notifications-cm", "other", "patches ConfigMap 'other', which is not there"),
+            ("\ndata:", "\nlist: [1]\ndata:", "has a list or '$' directive")):
+        file.write_text(before.replace(old, new))
+        result = place.deploy("--bootstrap")
+        assert result.status == 2 and text in result.err, result
+
+
 # ---- no cluster ----
 
 def test_without_an_instance_there_is_no_cluster(place):

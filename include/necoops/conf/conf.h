@@ -42,6 +42,9 @@ bool conf_has(const struct conf *conf, const char *key);
 void conf_names(const struct conf *conf, const char *group, struct strv *out);
 /* A path relative to the file's folder, "~/" expanded; caller frees. NULL when not set. */
 char *conf_path(const struct run *run, const struct conf *conf, const char *key);
+/* The same for each item of a list, added to `out`; gs:// objects stay as they are. */
+void conf_places(const struct run *run, const struct conf *conf, const char *key,
+                 struct strv *out);
 
 /* ERR_USAGE that names the key, the file and how to set it, when it has no value. */
 int conf_require(const struct conf *conf, const char *key, struct err *err) MUST_CHECK;
