@@ -111,11 +111,13 @@ void log_set_hooks(struct log *log, void (*before)(void *), void (*after)(void *
     pthread_mutex_unlock(&log->mutex);
 }
 
-/* Characters that change how the rest of a line looks, or where it ends. */
+/* Characters that change how the rest of a line looks, or where it ends; and the two that are none
+ * and make XML unreadable. */
 static bool is_deceptive(uint32_t code)
 {
     return code == 0x061c || code == 0x200e || code == 0x200f || code == 0xfeff ||
-           (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+           (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ||
+           code == 0xfffe || code == 0xffff;
 }
 
 static void add_visible(struct buf *out, const char *bytes, size_t len, uint32_t code,

@@ -1,26 +1,17 @@
 #include "necoops/report/junit.h"
 
-#include <string.h>
 #include "necoops/base/buf.h"
 #include "necoops/base/fs.h"
-#include "necoops/base/log.h"
-#include "necoops/base/text.h"
 #include "necoops/base/timefmt.h"
+#include "report/page.h"
 
-#define FILE_CAP (BUF_LARGE / 4)
-
-/* Characters that XML 1.0 cannot hold are made visible; the five of markup are escaped. */
-static void add_escaped(struct buf *out, const char *text)
-{
-    autofree char *visible = text_visible(text, strlen(text), true);
-
-    text_add_markup(out, visible);
-}
+#define FILE_CAP  (BUF_LARGE / 4)
+#define TEXT_MOST ((size_t)256 << 10)
 
 static void add_attribute(struct buf *out, const char *name, const char *value)
 {
     buf_addf(out, " %s=\"", name);
-    add_escaped(out, value);
+    page_add_text(out, value, PAGE_LINE_MOST);
     buf_addc(out, '"');
 }
 
@@ -60,7 +51,7 @@ static void add_case(struct buf *out, const struct junit_case *one)
     buf_addf(out, ">\n    <%s", element(one->outcome));
     add_attribute(out, "message", one->message ? one->message : "");
     buf_addc(out, '>');
-    add_escaped(out, one->text ? one->text : "");
+    page_add_text(out, one->text, TEXT_MOST);
     buf_addf(out, "</%s>\n  </testcase>\n", element(one->outcome));
 }
 

@@ -2,6 +2,7 @@
 import html.parser
 import os
 import pathlib
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 
@@ -155,6 +156,22 @@ def test_a_report_that_cannot_be_written(world):
     """It counts when nothing worse happened."""
     done = world.deploy("--report", "nowhere/report.html")
     assert done.status == 1 and "'nowhere/report.html'" in done.err, done
+
+
+def test_hostile_text_in_junit(world):
+    """A reader of XML takes it, and sees text."""
+    world.apps.break_ops(r'"crash-loop:]]><b>&\e[31m\u202e\uFFFE' + "x" * 5000 + '"')
+    path = world.apps.clone / "ops/deployment.yaml"
+    path.write_text(path.read_text().replace('quay.io/example/"', '"quay.io/example/'))
+    world.apps.push("Hostile")
+    done = world.deploy("--junit", "junit.xml")
+    assert done.status == 1, done
+    source = (world.apps.clone / "junit.xml").read_text(encoding="utf-8")
+    case = ElementTree.fromstring(source).find(".//testcase[@name='ops']")
+    assert case.get("file") == "ops/deployment.yaml", source
+    failure = case.find("failure")
+    assert r"crash-loop:]]><b>&\x1b[31m\u202e\ufffexxx" in failure.text, source
+    assert not {"\x1b", "\u202e", "\ufffe"} & set(source + done.out + done.err)
 
 
 # ---- in a browser ----

@@ -38,8 +38,8 @@ void log_set_hooks(struct log *log, void (*before)(void *), void (*after)(void *
 #define log_debug(log, ...)   log_write(log, LOG_DEBUG, __VA_ARGS__)
 #define log_trace(log, ...)   log_write(log, LOG_TRACE, __VA_ARGS__)
 
-/* Copies `text` with C0, DEL, C1 controls, bidirectional overrides and broken UTF-8 made visible
- * (`\x1b`, `\u202e`); newline and tab stay when `keep_lines`. Caller frees. */
+/* Copies `text` with C0, DEL, C1 controls, bidirectional overrides, U+FFFE, U+FFFF and broken UTF-8
+ * made visible (`\x1b`, `\u202e`); newline and tab stay when `keep_lines`. Caller frees. */
 char *text_visible(const char *text, size_t len, bool keep_lines);
 
 #endif

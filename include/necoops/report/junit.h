@@ -1,4 +1,6 @@
 /* A JUnit XML file as CircleCI's and GitHub's readers take it: one suite, a test case each.
+ * Strings may come from anywhere: what XML cannot hold or what deceives is made visible (log.h), and
+ * what is too long for its readers is cut, with how much is missing.
  * Format: https://github.com/testmoapp/junitxml. */
 #ifndef NECOOPS_REPORT_JUNIT_H
 #define NECOOPS_REPORT_JUNIT_H

@@ -175,6 +175,7 @@ static void hidden_characters_become_visible(void **state)
     visible("\xe2\x80\xae"
             "evil",
             false, "\\u202eevil");
+    visible("\xef\xbf\xbe\xef\xbf\xbf\xef\xbf\xbd", false, "\\ufffe\\uffff\xef\xbf\xbd");
     visible("\xe2\x81\xa6\xe2\x80\xa8", false, "\\u2066\\u2028");
     assert_text(text_visible("a\0b", 3, false), "a\\x00b");
     assert_text(text_visible("", 0, false), "");

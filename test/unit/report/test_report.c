@@ -81,6 +81,65 @@ static void test_junit(void **state)
     repository_remove(&folder);
 }
 
+#define HOSTILE "]]><b>&\"'\x1b[31m\xff\xed\xa0\x80\xe2\x80\xae\xef\xbf\xbe"
+#define SHOWN   "]]&gt;&lt;b&gt;&amp;&quot;&#39;\\x1b[31m\\xff\\xed\\xa0\\x80\\u202e\\ufffe"
+
+/* A message of 1 MB, with a character over the place where it is cut. */
+static char *long_text(void)
+{
+    size_t len = (size_t)1 << 20;
+    char *text = xmalloc(len + 1);
+
+    for (size_t i = 0; i + 1 < len; i += 2) {
+        memcpy(text + i, "\xc3\xa9", 2);
+    }
+    memcpy(text, "abc", 3); /* what was the character's second half is broken */
+    text[len] = '\0';
+    return text;
+}
+
+static void test_hostile_text_in_junit(void **state)
+{
+    struct repository folder;
+    autoerr struct err err = ERR_INIT;
+    autobuf struct buf text = BUF_INIT(BUF_MEDIUM);
+    autofree char *long_one = long_text();
+    const struct junit_case cases[] = {
+        {.name = HOSTILE,
+         .classname = HOSTILE,
+         .outcome = JUNIT_FAILED,
+         .message = HOSTILE,
+         .text = HOSTILE,
+         .file = HOSTILE},
+        {.name = "long",
+         .classname = "c",
+         .outcome = JUNIT_ERROR,
+         .message = long_one,
+         .text = long_one},
+    };
+    struct junit_suite suite = {HOSTILE, 0, 0, cases, 2};
+
+    (void)state;
+    repository_make(&folder);
+    autofree char *path = path_join(folder.dir, "j.xml");
+    assert_int_equal(junit_write(path, &suite, &err), 0);
+    assert_int_equal(fs_read(path, &text, &err), 0);
+    assert_non_null(strstr(text.data, "<testsuite name=\"" SHOWN "\""));
+    assert_non_null(strstr(text.data, "<testcase name=\"" SHOWN "\" classname=\"" SHOWN
+                                      "\" file=\"" SHOWN "\""));
+    assert_non_null(strstr(text.data, "message=\"" SHOWN "\">" SHOWN "</failure>"));
+    assert_non_null(strstr(text.data, "message=\"abc\\xa9\xc3\xa9"));
+    assert_non_null(strstr(text.data, "\xc3\xa9… (1046528 more bytes)\">abc"));
+    assert_non_null(strstr(text.data, "\xc3\xa9… (786432 more bytes)</error>"));
+    assert_true(text.len < (size_t)300 << 10);
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+
+        assert_true(byte == '\n' || (byte >= ' ' && byte != 0x7f && byte != 0xff));
+    }
+    repository_remove(&folder);
+}
+
 static int64_t fixed_time(void *arg)
 {
     (void)arg;
@@ -122,6 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_columns_are_aligned_by_characters),
         cmocka_unit_test(test_junit),
+        cmocka_unit_test(test_hostile_text_in_junit),
         cmocka_unit_test(test_events),
     };
 
