@@ -1,5 +1,6 @@
 /* The token of the other identity provider: in a file, at a URL, or printed by a program
- * (https://google.aip.dev/auth/4117). */
+ * (https://google.aip.dev/auth/4117); or in an environment variable, where CI systems put it, which
+ * is a source of ours: {"environment_variable": "CIRCLE_OIDC_TOKEN_V2"}. */
 #include "auth/internal.h"
 
 #include <string.h>
@@ -42,6 +43,21 @@ static int from_file(const cJSON *source, const char *path, char **out, struct e
         err->code = ERR_DENIED;
         return err_prefix(err, "no subject token in '%s'", path);
     }
+    return 0;
+}
+
+static int from_variable(const struct run *run, const cJSON *source, const char *name, char **out,
+                         struct err *err)
+{
+    const char *text = run_env(run, name);
+
+    if (text == NULL)
+        return err_set(err, ERR_DENIED,
+                       "no subject token: the environment variable %s is not set; CI sets it only in "
+                       "jobs that may have such a token",
+                       name);
+    if (formatted(source, text, strlen(text), out, err) < 0)
+        return err_prefix(err, "no subject token in the environment variable %s", name);
     return 0;
 }
 
@@ -181,21 +197,24 @@ int subject_token(const struct credential *credential, struct http *http, char *
     const cJSON *source = json_at(credential->json, "credential_source");
     const char *file = json_str(source, "file");
     const char *url = json_str(source, "url");
+    const char *variable = json_str(source, "environment_variable");
     const cJSON *program = json_at(source, "executable");
 
     if (json_str(source, "environment_id") != NULL)
         return err_set(err, ERR_DENIED,
                        "the credential in %s is one for AWS, which is not supported; use one with "
-                       "'file', 'url' or 'executable'",
+                       "'file', 'url', 'environment_variable' or 'executable'",
                        credential->origin);
     if (file != NULL)
         return from_file(source, file, out, err);
+    if (variable != NULL)
+        return from_variable(http_run(http), source, variable, out, err);
     if (url != NULL)
         return from_url(source, url, http, out, err);
     if (cJSON_IsObject(program))
         return from_program(credential, program, http_run(http), out, err);
     return err_set(err, ERR_DENIED,
-                   "the credential in %s: its 'credential_source' has neither 'file', 'url' nor "
-                   "'executable'",
+                   "the credential in %s: its 'credential_source' has neither 'file', 'url', "
+                   "'environment_variable' nor 'executable'",
                    credential->origin);
 }

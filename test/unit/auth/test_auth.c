@@ -564,6 +564,44 @@ static void test_federation_by_file(void **state)
                         "\"lifetime\":\"3600s\"}");
 }
 
+/* CI's token is read again for each exchange: a job may have got a fresh one. */
+static void test_federation_by_variable(void **state)
+{
+    struct client *c = *state;
+    autoauth struct auth *auth = NULL;
+    autoerr struct err err = ERR_INIT;
+    autojson cJSON *json = federated(c, false);
+    autofree char *first = NULL;
+    autofree char *second = NULL;
+
+    json_set_str(json_set_object(json, "credential_source"), "environment_variable", "CI_OIDC");
+    use_file(c, json);
+    assert_int_equal(auth_find(c->http, &auth, &err), 0);
+    client_setenv(c, "CI_OIDC", "one");
+    client_answer(c, 200, "{\"access_token\":\"t1\",\"expires_in\":3600}");
+    expect_header(c, auth, "Bearer t1");
+    auth_http(auth)->refused(auth_http(auth)->arg);
+    first = form_value(c, 0, "subject_token");
+    assert_string_equal(first, "one");
+    strv_clear(&c->environ);
+    client_setenv(c, "CI_OIDC", "two");
+    client_setenv(c, "NECOOPS_EMULATOR", c->server.url);
+    client_answer(c, 200, "{\"access_token\":\"t2\",\"expires_in\":3600}");
+    expect_header(c, auth, "Bearer t2");
+    second = form_value(c, 1, "subject_token");
+    assert_string_equal(second, "two");
+}
+
+static void test_federation_without_the_variable(void **state)
+{
+    struct client *c = *state;
+    autojson cJSON *json = federated(c, false);
+
+    json_set_str(json_set_object(json, "credential_source"), "environment_variable", "CI_OIDC");
+    use_file(c, json);
+    expect_refusal(c, ERR_DENIED, "the environment variable CI_OIDC is not set");
+}
+
 static void test_federation_by_url(void **state)
 {
     struct client *c = *state;
@@ -626,7 +664,8 @@ static void test_federation_failures(void **state)
     cJSON *source = json_set_object(json, "credential_source");
 
     use_file(c, json);
-    expect_refusal(c, ERR_DENIED, "has neither 'file', 'url' nor 'executable'");
+    expect_refusal(c, ERR_DENIED, "has neither 'file', 'url', 'environment_variable' nor "
+                                  "'executable'");
     json_set_str(source, "file", "/nonexistent/oidc");
     use_file(c, json);
     expect_refusal(c, ERR_DENIED, "no subject token in '/nonexistent/oidc'");
@@ -682,6 +721,8 @@ int main(void)
         TEST(test_authorized_user),
         TEST(test_metadata),
         TEST(test_federation_by_file),
+        TEST(test_federation_by_variable),
+        TEST(test_federation_without_the_variable),
         TEST(test_federation_by_url),
         TEST(test_federation_by_program),
         TEST(test_federation_failures),
