@@ -21,10 +21,10 @@ static struct {
     int64_t lock_timeout_ms; /* -1: as configured */
     bool expired;
     bool audit;
-    int64_t extend_ms;
+    int64_t extend_ms; /* -1: not asked for */
     struct strv exclude_names;
     struct strv exclude_labels;
-} options = {.lock_timeout_ms = -1};
+} options = {.lock_timeout_ms = -1, .extend_ms = -1};
 
 /* ---- the one instance ---- */
 
@@ -266,7 +266,7 @@ static int extend(struct cli *cli, struct cloud *cloud, const struct strv *zones
 
 static int check_options(struct cli *cli, struct err *err)
 {
-    int modes = options.expired + options.audit + (options.extend_ms != 0);
+    int modes = options.expired + options.audit + (options.extend_ms >= 0);
     if (modes > 1)
         return err_set(err, ERR_USAGE, "--expired, --audit and --extend exclude each other");
     if (!options.expired && (options.exclude_names.len || options.exclude_labels.len))
@@ -275,7 +275,9 @@ static int check_options(struct cli *cli, struct err *err)
         return err_set(err, ERR_USAGE, "--name does not go with --expired and --audit");
     if (modes > 0 && options.evidence)
         return err_set(err, ERR_USAGE, "--evidence goes with the deletion of one instance");
-    bool deletes = !options.audit && !options.extend_ms && !cli->dry_run;
+    if (options.extend_ms == 0)
+        return err_set(err, ERR_USAGE, "--extend wants more than 0s, such as 2h");
+    bool deletes = !options.audit && options.extend_ms < 0 && !cli->dry_run;
     if (deletes && !options.yes && !cli->terminal)
         return cli_confirm(cli, false, "--yes",
                            options.expired ? "delete all expired instances?"
@@ -291,7 +293,7 @@ static int run(struct cli *cli, struct err *err)
     if (check_options(cli, err) < 0 || cloud_open(&cli->run, cli->conf, &cloud, err) < 0)
         return -1;
     conf_strs(cli->conf, "zones", &zones);
-    if (options.extend_ms)
+    if (options.extend_ms >= 0)
         return extend(cli, &cloud, &zones, err);
     if (options.audit)
         return audit(cli, &cloud, err);

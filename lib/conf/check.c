@@ -120,6 +120,9 @@ static int check_map(const cJSON *value, cJSON **out, struct err *err)
 
 int key_check(const struct key *key, const cJSON *value, cJSON **out, struct err *err)
 {
+    if (key->fallback && cJSON_IsString(value) && value->valuestring[0] == '\0')
+        return err_set(err, ERR_USAGE, "must not be empty; leave it out for its default, %s",
+                       key->fallback);
     switch (key->type) {
     case KEY_STRING:
         return check_text(value, "a text", out, err);

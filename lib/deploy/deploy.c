@@ -1,6 +1,9 @@
 #include "tell.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
+#include "necoops/base/fs.h"
 
 #define EXPLAIN_MS 15000
 #define EVENTS_KEPT 5000
@@ -191,6 +194,26 @@ static int write_reports(const struct tell *tell, struct events *events, const s
     return -1;
 }
 
+/* A report that cannot be written is told before anything is touched. */
+static int prepare_output(const char *path, struct err *err)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    autofree char *dir = slash ? xstrndup(path, (size_t)(slash - path)) : NULL;
+
+    if (path && !*path) {
+        return err_set(err, ERR_USAGE, "a report wants the name of a file");
+    }
+    if (dir && *dir && fs_mkdirs(dir, 0777, err) != 0) {
+        err->code = ERR_USAGE;
+        return -1;
+    }
+    if (path && access(dir && *dir ? dir : slash ? "/" : ".", W_OK) != 0 &&
+        access(path, W_OK) != 0) {
+        return err_set_errno(err, ERR_USAGE, errno, "'%s' cannot be written", path);
+    }
+    return 0;
+}
+
 static int open_events(const struct run *run, const struct deploy_options *options,
                        struct events **events, struct err *err)
 {
@@ -220,7 +243,9 @@ int deploy_run(const struct run *run, const struct conf *conf, const struct depl
         .dry_run = options->dry_run,
         .check_only = options->check_only,
     };
-    if (open_events(run, options, &events, err) != 0) {
+    if (prepare_output(options->junit, err) != 0 || prepare_output(options->report, err) != 0 ||
+        prepare_output(options->events, err) != 0 ||
+        open_events(run, options, &events, err) != 0) {
         return -1;
     }
     tell_init(&tell, run, conf, options, result);

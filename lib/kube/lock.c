@@ -114,7 +114,8 @@ static void written(void *arg, cJSON *answer, struct err *err)
         if (lock->mine) {
             lock->renewed_at = lock->sent_at;
         }
-    } else if (err->code == ERR_DENIED || err->code == ERR_INVALID) {
+    } else if (err->code == ERR_DENIED || err->code == ERR_INVALID ||
+               (err->code == ERR_NOT_FOUND && !lock->lease)) { /* no such namespace */
         err_move(&lock->err, err);
     } else { /* somebody was faster, or no answer: what the watch shows decides */
         lock->due_at = now_ms(lock);

@@ -380,6 +380,8 @@ void emu_stop(struct emu *emu)
 {
     if (emu == NULL)
         return;
+    if (atomic_load(&emu->ready) && emu->config.port_file != NULL)
+        (void)unlink(emu->config.port_file); /* nobody is to call a port that is served no more */
     if (emu->server != NULL)
         server_stop(emu->server);
     compute_stop(emu->compute);

@@ -278,7 +278,7 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, const struct l
     tls[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     return MHD_start_daemon(flags, 0, on_accept, NULL, on_access, NULL, MHD_OPTION_URI_LOG_CALLBACK,
                             on_uri, listener, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-                            MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+                            MHD_OPTION_SOCK_ADDR, &address,
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
                             MHD_OPTION_CONNECTION_LIMIT, 4096u, MHD_OPTION_ARRAY, tls,
                             MHD_OPTION_END);
