@@ -97,7 +97,7 @@ mount_scratch() {
   device=${devices[0]}
   if [ "${#devices[@]}" -gt 1 ]; then
     command -v mdadm >/dev/null || fail "several local SSDs need mdadm in the image"
-    device=/dev/md/necoops
+    device=$root/dev/md/necoops
     [ -e "$device" ] || mdadm --assemble "$device" "${devices[@]}" 2>/dev/null ||
       mdadm --create "$device" --run --level=0 --raid-devices="${#devices[@]}" "${devices[@]}" ||
       fail "mdadm could not join the local SSDs"
