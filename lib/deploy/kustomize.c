@@ -157,18 +157,11 @@ static int merge(const char *path, const cJSON *patch, cJSON *objects, struct er
     return 0;
 }
 
-static int add_patch(const char *folder, const cJSON *patch, cJSON *objects, struct err *err)
+static int add_merge_file(const char *folder, const char *place, cJSON *objects, struct err *err)
 {
-    const char *place = json_str(patch, "path");
+    autofree char *path = path_join(folder, place);
     autoyaml struct yaml_stream *stream = NULL;
 
-    if (!place || cJSON_GetArraySize(patch) != 1) {
-        return err_set(err, ERR_USAGE,
-                       "%s: a patch that is not a 'path' alone is more of kustomize than is built "
-                       "here; render it first",
-                       folder);
-    }
-    autofree char *path = path_join(folder, place);
     if (read_stream(path, &stream, err) != 0) {
         return -1;
     }
@@ -178,6 +171,21 @@ static int add_patch(const char *folder, const cJSON *patch, cJSON *objects, str
         }
     }
     return 0;
+}
+
+/* Of `patches`, {path: file}; of `patchesStrategicMerge`, the file or the patch itself. */
+static int add_patch(const char *folder, const cJSON *patch, cJSON *objects, struct err *err)
+{
+    const char *place = cJSON_IsString(patch) ? patch->valuestring : json_str(patch, "path");
+
+    if (!place || strchr(place, '\n') ||
+        (cJSON_IsObject(patch) && cJSON_GetArraySize(patch) != 1)) {
+        return err_set(err, ERR_USAGE,
+                       "%s: a patch that is no file's name alone is more of kustomize than is "
+                       "built here; render it first",
+                       folder);
+    }
+    return add_merge_file(folder, place, objects, err);
 }
 
 static bool is_any(const char *const *names, size_t len, const char *name)
@@ -227,8 +235,8 @@ static int set_namespace(const char *folder, const char *space, cJSON *objects, 
 
 static int check_members(const char *path, const cJSON *kustomization, struct err *err)
 {
-    static const char *const known[] = {"apiVersion", "kind",      "metadata",
-                                        "namespace",  "resources", "patches"};
+    static const char *const known[] = {"apiVersion", "kind",  "metadata", "namespace",
+                                        "resources",  "bases", "patches",  "patchesStrategicMerge"};
     const cJSON *member;
 
     if (!cJSON_IsObject(kustomization) ||
@@ -267,35 +275,53 @@ static int load(const char *folder, cJSON **kustomization, struct err *err)
     return err_set(err, ERR_USAGE, "folder '%s' has no kustomization.yaml; name its files", folder);
 }
 
+static int add_resources(const char *folder, const cJSON *places, int depth, cJSON *objects,
+                         struct err *err)
+{
+    const cJSON *place;
+
+    cJSON_ArrayForEach(place, places)
+    {
+        if (!cJSON_IsString(place)) {
+            return err_set(err, ERR_USAGE, "%s: 'resources' is a list of names", folder);
+        }
+        if (add_resource(folder, place->valuestring, depth, objects, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int add_patches(const char *folder, const cJSON *patches, cJSON *objects, struct err *err)
+{
+    const cJSON *patch;
+
+    cJSON_ArrayForEach(patch, patches)
+    {
+        if (add_patch(folder, patch, objects, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int build(const char *folder, int depth, cJSON *objects, struct err *err)
 {
-    autojson cJSON *kustomization = NULL;
-    const cJSON *item;
+    autojson cJSON *made = NULL;
 
     if (depth > DEPTH_MAX) {
         return err_set(err, ERR_USAGE, "%s: kustomizations lead to one another in a circle",
                        folder);
     }
-    if (load(folder, &kustomization, err) != 0) {
+    if (load(folder, &made, err) != 0 ||
+        add_resources(folder, json_at(made, "resources"), depth, objects, err) != 0 ||
+        add_resources(folder, json_at(made, "bases"), depth, objects, err) != 0 ||
+        add_patches(folder, json_at(made, "patchesStrategicMerge"), objects, err) != 0 ||
+        add_patches(folder, json_at(made, "patches"), objects, err) != 0) {
         return -1;
     }
-    cJSON_ArrayForEach(item, json_at(kustomization, "resources"))
-    {
-        if (!cJSON_IsString(item)) {
-            return err_set(err, ERR_USAGE, "%s: 'resources' is a list of names", folder);
-        }
-        if (add_resource(folder, item->valuestring, depth, objects, err) != 0) {
-            return -1;
-        }
-    }
-    cJSON_ArrayForEach(item, json_at(kustomization, "patches"))
-    {
-        if (add_patch(folder, item, objects, err) != 0) {
-            return -1;
-        }
-    }
-    return json_str(kustomization, "namespace")
-               ? set_namespace(folder, json_str(kustomization, "namespace"), objects, err)
+    return json_str(made, "namespace")
+               ? set_namespace(folder, json_str(made, "namespace"), objects, err)
                : 0;
 }
 

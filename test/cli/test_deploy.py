@@ -452,10 +452,19 @@ def test_bootstrap_applies_further_manifests_each_time(folder, start_emulator):
                 "subscriptions"} <= set(made["data"])
         assert made["metadata"]["labels"]["app.kubernetes.io/part-of"] == "argocd"
         found("more", "-n", "other")
+    file = folder / "notifications/stage/kustomization.yaml"  # the same, as it is written today
+    before = file.read_text()
+    file.write_text("resources: [../base]\npatches: [{path: context.yaml}]\n")
+    (folder / "notifications/stage/context.yaml").write_text(
+        (NOTIFICATIONS / "stage/context.yaml").read_text().replace("cluster: stage", "cluster: s2"))
+    assert place.deploy("--bootstrap").status == 0
+    assert found("argocd-notifications-cm", "-n", "argocd")["data"]["context"] == "cluster: s2\n"
+    file.write_text(before)
     # where the folder is not one that can be built here, nothing of it is applied
     for old, new, text in (
-            ("patches:", "images: [{name: a}]\npatches:", "'images' is more of kustomize than"),
+            ("bases:", "images: [{name: a}]\nbases:", "'images' is more of kustomize than"),
             ("context.yaml", "nothing.yaml", "nothing.yaml"),
+            ("- context.yaml", "- |\n  kind: ConfigMap", "a patch that is no file's name alone"),
             ("../base", "https://example.com/base", "'https://example.com/base' is not on this"),
             ("../base", ".", "in a circle"),
             ("../base", "../base\n- ../base", "is there twice")):
