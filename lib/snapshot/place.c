@@ -108,6 +108,9 @@ static int refuse_special(const struct run *run, const struct place *place, stru
                        "destination '%s' is a mount point and cannot be exchanged: name a folder "
                        "below it",
                        place->path);
+    const char *home = run_env(run, "HOME");
+    if (home && strcmp(home, place->path) == 0)
+        return err_set(err, ERR_USAGE, "destination '%s' is the home folder", place->path);
     char here[PATH_MAX];
     size_t len = strlen(place->path);
     if (getcwd(here, sizeof here) && strncmp(here, place->path, len) == 0 &&
@@ -116,9 +119,6 @@ static int refuse_special(const struct run *run, const struct place *place, stru
                        "destination '%s' holds the folder this runs in, and would be replaced as a "
                        "whole: name another one",
                        place->path);
-    const char *home = run_env(run, "HOME");
-    if (home && strcmp(home, place->path) == 0)
-        return err_set(err, ERR_USAGE, "destination '%s' is the home folder", place->path);
     return 0;
 }
 

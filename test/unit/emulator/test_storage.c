@@ -778,8 +778,8 @@ static void test_seed(void **state)
         {"{\"s\":{\"objects\":{\"x\":{}}}}",
          "bucket 's': object 'x' needs either 'file' or 'text'"},
         {"{\"alpha\":{}}", "bucket 'alpha' is there twice"},
-        {"{\"t\":{\"objects\":{\"x\":{\"file\":\"/nonexistent\"}}}}",
-         "bucket 't': object 'x': '/nonexistent' cannot be read: No such file or directory"},
+        {"{\"t\":{\"objects\":{\"x\":{\"file\":\"/nonexistent/file\"}}}}",
+         "bucket 't': object 'x': '/nonexistent/file' cannot be read: No such file or directory"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         cJSON *json = NULL;
