@@ -544,7 +544,8 @@ def test_who_does_not_want_to_wait_is_told_who_has_it(place):
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_with_all_reports(place, number, status):
     run = place.start("--stable-for", "30s", "--junit", "../j.xml", "--events", "../e.jsonl", "-v")
-    run.wait_for("web: done")
+    for app in CHILDREN:
+        run.wait_for(f"{app}: done")
     run.signal(number)
     result = run.end(10)
     assert result.status == status, result

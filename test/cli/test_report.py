@@ -153,9 +153,13 @@ def test_a_report_however_it_ends(world):
 
 
 def test_a_report_that_cannot_be_written(world):
-    """It counts when nothing worse happened."""
-    done = world.deploy("--report", "nowhere/report.html")
-    assert done.status == 1 and "'nowhere/report.html'" in done.err, done
+    """That is told before anything is touched; a folder that is missing is made."""
+    (world.apps.clone / "file").write_text("")
+    done = world.deploy("--report", "file/report.html")
+    assert done.status == 2 and "'file'" in done.err, done
+    assert "taking the cluster" not in done.err
+    assert world.deploy("--report", "new/report.html").status == 0
+    assert (world.apps.clone / "new/report.html").exists()
 
 
 def test_hostile_text_in_junit(world):
