@@ -123,6 +123,28 @@ static void take_ended(struct kube *kube, const char *space, const char *pod, co
     add_log(kube, space, pod, container, false, finding);
 }
 
+/* Runs once more since a moment, and its last run ended badly. */
+static void take_restarted(struct kube *kube, const char *space, const char *pod,
+                           const cJSON *status, struct findings *out)
+{
+    const char *container = json_str_or(status, "name", "");
+    const char *reason = json_str_or(status, "lastState.terminated.reason", "");
+    int64_t code = 0, restarts = 0;
+    struct finding *finding;
+
+    if (!json_at(status, "state.running") || cJSON_IsTrue(json_at(status, "ready")) ||
+        !json_i64(status, "lastState.terminated.exitCode", &code) || code == 0) {
+        return;
+    }
+    (void)!json_i64(status, "restartCount", &restarts);
+    finding = add(out, xasprintf("Pod %s/%s, container '%s' ended with status %lld%s%s, and was "
+                                 "started again (%lld time%s)",
+                                 space, pod, container, (long long)code, reason[0] ? ": " : "",
+                                 reason, (long long)restarts, restarts == 1 ? "" : "s"));
+    finding->container = xstrdup(container);
+    add_log(kube, space, pod, container, true, finding);
+}
+
 static void take_containers(struct kube *kube, const char *space, const char *pod,
                             const cJSON *statuses, struct findings *out)
 {
@@ -132,6 +154,7 @@ static void take_containers(struct kube *kube, const char *space, const char *po
     {
         take_waiting(kube, space, pod, status, out);
         take_ended(kube, space, pod, status, out);
+        take_restarted(kube, space, pod, status, out);
     }
 }
 

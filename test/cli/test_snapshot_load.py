@@ -474,7 +474,7 @@ def kill_until_done(emulator, folder, name, kills):
     resumed = 0
     chance = random.Random(3)
     for _ in range(kills):
-        enough = len(media(emulator)) + chance.randint(1, 4)
+        enough = len(media(emulator)) + chance.randint(3, 6)
         process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--connections", "2",
                                  "--set", f"snapshot.partSize={PART}", f"gs://snapshots/{name}")
         wait_for(lambda: len(media(emulator)) >= enough or process.poll() is not None)
