@@ -88,6 +88,7 @@ static int sync_and_tell(struct engine *engine, struct run *run, struct deploy_r
     result_take(result, engine);
     if (rc != 0 && err->code != ERR_INTERRUPTED && err->code != ERR_TERMINATED) {
         *run = run_for_cleanup(run, EXPLAIN_MS); /* the time may be used up */
+        engine->run = run;
         render_learnt(plan);
         explain_failures(engine, result);
     }
