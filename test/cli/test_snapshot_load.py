@@ -14,7 +14,7 @@ import urllib.request
 
 import pytest
 
-from conftest import BIN, wait_for
+from conftest import BIN, PATIENCE, wait_for
 
 PART = 262144
 LOAD = "necoops-snapshot-load"
@@ -295,7 +295,7 @@ def publish(emulator, name, data):
         + urllib.parse.quote(name, safe=""), data=data, method="POST",
         headers={"Authorization": "Bearer " + emulator.token(),
                  "Content-Type": "application/octet-stream"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return json.loads(answer.read())
 
 
@@ -451,7 +451,7 @@ def test_interrupted(folder, images, old, start_emulator, number, status):
     wait_for(lambda: leftovers(folder))
     wait_for(lambda: len(media(emulator)) >= 1)
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == status, (out, err)
     old()
 
@@ -459,10 +459,12 @@ def test_interrupted(folder, images, old, start_emulator, number, status):
 def test_two_at_once(folder, images, start_emulator):
     emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)), faults=[SLOW])
     first = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "gs://snapshots/s.tar")
-    wait_for(lambda: leftovers(folder))
+    wait_for(lambda: media(emulator))
+    first.send_signal(signal.SIGSTOP)  # it is under way for as long as the second one runs
     result = load(emulator, "s.tar")
+    first.send_signal(signal.SIGCONT)
     assert result.status == 5 and "another run is loading into" in result.err, result
-    out, err = first.communicate(timeout=60)
+    out, err = first.communicate(timeout=PATIENCE)
     assert first.returncode == 0, (out, err)
     assert listing(folder / "dest") == listing(images)
 
@@ -472,16 +474,16 @@ def kill_until_done(emulator, folder, name, kills):
     resumed = 0
     chance = random.Random(3)
     for _ in range(kills):
+        enough = len(media(emulator)) + chance.randint(1, 4)
         process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--connections", "2",
                                  "--set", f"snapshot.partSize={PART}", f"gs://snapshots/{name}")
-        try:
-            process.communicate(timeout=chance.uniform(0.1, 0.9))
+        wait_for(lambda: len(media(emulator)) >= enough or process.poll() is not None)
+        process.send_signal(signal.SIGKILL)
+        _, err = process.communicate()
+        resumed += "going on where a killed run was" in err
+        if process.returncode == 0:
             break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            _, err = process.communicate()
-            resumed += "going on where a killed run was" in err
-            assert not (folder / "dest").exists() or "exchange" in err
+        assert not (folder / "dest").exists() or "exchange" in err
     result = load(emulator, name)
     assert result.status == 0, result
     return resumed + ("going on where a killed run was" in result.err)
