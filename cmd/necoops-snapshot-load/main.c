@@ -70,6 +70,7 @@ static int settings_load(struct cli *cli, struct settings *settings, struct err 
         .connections = (int)(given.connections ? given.connections
                                                : conf_int(conf, "snapshot.connections", 8)),
         .part_size = (uint64_t)conf_int(conf, "snapshot.partSize", 8 << 20),
+        .stall_ms = conf_duration_ms(conf, "snapshot.stallTimeout", 10000),
         .if_needed = given.if_needed,
         .loader = loader_of(given.loader ? given.loader : conf_str(conf, "snapshot.loader")),
         .load = &settings->load,
