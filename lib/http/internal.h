@@ -51,6 +51,7 @@ struct http_transfer {
     int64_t due;
     int64_t try_start;
     int64_t last_moved;
+    uint64_t trickle; /* bytes since, not enough yet to count as life */
     curl_off_t last_upload;
     bool want_pause;
     bool is_paused;

@@ -14,6 +14,15 @@
 static void moved(struct http_transfer *transfer)
 {
     transfer->last_moved = run_mono_ms(transfer->http->run);
+    transfer->trickle = 0;
+}
+
+/* A body that only trickles is as good as none. */
+static void note_body(struct http_transfer *transfer, size_t len)
+{
+    transfer->trickle += len;
+    if (transfer->trickle >= transfer->request.stall_bytes)
+        moved(transfer);
 }
 
 static bool is_success(const struct http_transfer *transfer)
@@ -76,13 +85,13 @@ static size_t on_data(char *data, size_t size, size_t count, void *arg)
     const struct http_handler *handler = &transfer->handler;
     size_t len = size * count;
 
-    moved(transfer);
+    note_body(transfer, len);
     if (transfer->cancelled)
         return CURL_WRITEFUNC_ERROR;
     if (handler->data != NULL && is_success(transfer)) {
         if (transfer->want_pause) {
             transfer->is_paused = true;
-            transfer->paused_at = transfer->last_moved;
+            transfer->paused_at = run_mono_ms(transfer->http->run);
             return CURL_WRITEFUNC_PAUSE;
         }
         transfer->delivered = true;
@@ -274,6 +283,7 @@ int transfer_begin(struct http_transfer *transfer, struct err *err)
     transfer->tries++;
     transfer->try_start = run_mono_ms(http->run);
     transfer->last_moved = transfer->try_start;
+    transfer->trickle = 0;
     transfer->last_upload = 0;
     transfer->is_paused = false;
     trace_request(transfer);

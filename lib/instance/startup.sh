@@ -173,7 +173,8 @@ if [ -n "$snapshot_source" ]; then
   phase snapshot "loading $snapshot_source"
   command -v necoops-snapshot-load >/dev/null ||
     fail "necoops-snapshot-load is not installed: set instance.programs or put it in the image"
-  run_step necoops-snapshot-load --set "snapshot.to=$root$snapshot_to"
+  # What the setup constructed there is what the snapshot stands for.
+  run_step necoops-snapshot-load --replace --set "snapshot.to=$root$snapshot_to"
 fi
 
 trap - EXIT

@@ -359,10 +359,10 @@ def test_a_container_that_crashes_shows_its_last_words(place):
     place.break_web("quay.io/x/crash-loop:1")
     result = place.deploy()
     assert result.status == 1, result
-    # as it is caught: backing off, just ended, or running once more
-    assert "CrashLoopBackOff" in result.out or "ended with status 1: Error" in result.out, result
-    assert "last lines of its log:" in result.out
+    assert "container 'web'" in result.out and "ended with status 1: Error" in result.out, result
+    assert "last lines of its log:\n" in result.out
     assert "fatal: web exits with status 1" in result.out
+    assert "web/base/deployment.yaml:19" in result.out
 
 
 def test_what_is_broken_is_left_behind_by_the_next_commit(place):

@@ -148,7 +148,11 @@ static void find_fault(struct exchange *exchange)
                                     .path = exchange->path,
                                     .query = exchange->search};
     struct server *server = request->listener->server;
-    if (faults_request(server->faults, &subject, &exchange->fault) && server->log != NULL)
+    if (!faults_request(server->faults, &subject, &exchange->fault))
+        return;
+    if (exchange->fault.kind == FAULT_DROP)
+        exchange->request.hidden = exchange->fault.header;
+    if (server->log != NULL)
         log_info(server->log, "fault '%s' hits %s %s", exchange->fault.rule, request->method,
                  exchange->path);
 }
@@ -278,10 +282,9 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, const struct l
     tls[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     return MHD_start_daemon(flags, 0, on_accept, NULL, on_access, NULL, MHD_OPTION_URI_LOG_CALLBACK,
                             on_uri, listener, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-                            MHD_OPTION_SOCK_ADDR, &address,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
-                            MHD_OPTION_CONNECTION_LIMIT, 4096u, MHD_OPTION_ARRAY, tls,
-                            MHD_OPTION_END);
+                            MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, 4096u, MHD_OPTION_ARRAY,
+                            tls, MHD_OPTION_END);
 }
 
 int listener_start(struct server *server, const struct listener_spec *spec, struct listener **out,

@@ -201,6 +201,7 @@ static void back_off(const struct container_run *run, struct container_state *co
                                     json_str_or(run->pod, "metadata.namespace", ""), uid_of(run));
 
     tell(run, "Warning", "BackOff", text);
+    pod_logs_wait(run->ctl->spec.logs, uid_of(run), container->name);
     container->restarts++;
     go(container, CONTAINER_BACKOFF);
 }
