@@ -263,6 +263,8 @@ def test_uncommitted_changes_are_told(place):
     (["--in-progress", "maybe"], "maybe"),
     (["--set", "clusters.neco-ops.kubeconfig=nowhere"], "nowhere"),
     (["--set", "clusters.neco-ops.path=nowhere"], "nowhere: there is no such folder"),
+    (["--set", "clusters.neco-ops.kubeconfig=in-cluster"],
+     "clusters.neco-ops.kubeconfig: in-cluster: this is no pod of a cluster: "),
 ])
 def test_wrong_use(place, args, words):
     result = place.deploy(*args)
