@@ -41,7 +41,8 @@ int argocd_start(struct cluster *cluster, const char *version, struct argocd **o
                                        .mirror_arg = emu,
                                        .fault = find_fault,
                                        .fault_arg = emu,
-                                       .reconcile_ms = emu_config(emu)->timing.reconcile};
+                                       .reconcile_ms = emu_config(emu)->timing.reconcile,
+                                       .poll_ms = emu_config(emu)->timing.poll};
 
     argocd->version = xstrdup(version);
     config.version = argocd->version;

@@ -440,6 +440,14 @@ static int64_t at_least(int64_t value, int64_t least)
     return value > least ? value : least;
 }
 
+static int64_t poll_ms(const struct controller *controller)
+{
+    int64_t given = controller->config.poll_ms;
+
+    return given != 0 ? given
+                      : at_least(POLL_FACTOR * controller->config.reconcile_ms, MIN_POLL_MS);
+}
+
 static void poll_applications(struct controller *controller)
 {
     int64_t now = run_mono_ms(&controller->run);
@@ -448,7 +456,7 @@ static void poll_applications(struct controller *controller)
 
     if (now < controller->next_poll)
         return;
-    controller->next_poll = now + at_least(POLL_FACTOR * reaction, MIN_POLL_MS);
+    controller->next_poll = now + poll_ms(controller);
     for (size_t i = 0; i < controller->items_len; i++) {
         struct queue_item *item = &controller->items[i];
         struct stored *stored = controller_application(controller, item->name);

@@ -21,6 +21,7 @@ struct controller_config {
     const char *(*mirror)(void *arg, const char *url);
     void *mirror_arg;
     int64_t reconcile_ms; /* how long it takes to react */
+    int64_t poll_ms;      /* how often it looks at branches; 0: by its reaction */
     /* `what` (fault.h) goes wrong with this application now; *pause_ms as the rule says. NULL:
      * nothing ever does. */
     bool (*fault)(void *arg, const char *app, const char *what, int64_t *pause_ms);
