@@ -1,88 +1,12 @@
 """Every race of Argo CD and the API server, made to happen: a deploy never believes a half truth."""
-import base64
-import contextlib
-import http.client
 import json
-import re
-import ssl
-import subprocess
 import threading
 
 import pytest
 
-from conftest import clean_environ, wait_for
-from test_deploy import APPS, CHILDREN, QUICK, REPO, Place, rows
-
-SKIP = "argocd.argoproj.io/skip-reconcile"
-
-
-class Race(Place):
-    """With hands in the cluster, and eyes on what the deploy makes of it."""
-
-    def kubectl(self, *args, given=None):
-        return subprocess.run(
-            ["kubectl", "--kubeconfig", str(self.folder / "kubeconfig"), *map(str, args)],
-            env=clean_environ(), check=True, stdout=subprocess.PIPE, text=True, input=given).stdout
-
-    def ask(self, method, path, body=None):
-        """A request as the administrator, without the time that a program takes to start."""
-        text = (self.folder / "kubeconfig").read_text()
-        field = lambda key: re.search(rf"{key}: (\S+)", text).group(1)
-        pem = self.folder / "admin.pem"
-        pem.write_bytes(b"".join(base64.b64decode(field(f"client-{part}-data"))
-                                 for part in ("certificate", "key")))
-        context = ssl.create_default_context(
-            cadata=base64.b64decode(field("certificate-authority-data")).decode())
-        context.load_cert_chain(pem)
-        call = http.client.HTTPSConnection(field("server").removeprefix("https://"), timeout=30,
-                                           context=context)
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            call.request(method, path, json.dumps(body) if body else None,
-                         {"Content-Type": "application/json"})
-            return call.getresponse().status
-        return 0
-
-    def patch(self, name, value):
-        """A merge patch of an Application, by somebody else."""
-        self.kubectl("patch", "application", "-n", "argocd", name, "--type=merge", "-p",
-                     json.dumps(value))
-
-    def freeze(self, name, frozen=True):
-        """Argo CD leaves the application alone: the test plays its part."""
-        self.patch(name, {"metadata": {"annotations": {SKIP: "true" if frozen else None}}})
-
-    def greet(self, text):
-        """A commit that changes web's ConfigMap."""
-        file = self.clone / "web/base/configmap.yaml"
-        file.write_text(file.read_text().rpartition("greeting:")[0] + f"greeting: {text}\n")
-        return self.commit(text)
-
-    def greeting(self):
-        return self.kubectl("get", "configmap", "-n", "web", "web", "-o", "jsonpath={.data.greeting}")
-
-    def argv(self, *args):
-        return super().argv("--set", "deploy.askAgain=300ms", *args)
-
-    def start(self, *args, **kwargs):
-        (self.folder / "e.jsonl").unlink(missing_ok=True)
-        return super().start("--events", "../e.jsonl", "-v", *args, **kwargs)
-
-    def states(self, app="web"):
-        """(state, revision, reason) of an application, in order, as the deploy told them."""
-        file = self.folder / "e.jsonl"
-        lines = file.read_text().split("\n")[:-1] if file.exists() else []
-        events = [e for e in map(json.loads, lines) if e["type"] == "app" and e["app"] == app]
-        return [(e["state"], e["revision"], e["reason"]) for e in events]
-
-    def wait_for_state(self, state, reason="", app="web"):
-        wait_for(lambda: any(s == state and reason in r for s, _, r in self.states(app)),
-                 what=f"'{state}' of {app} with '{reason}'")
-
-    def asked(self, app):
-        """The operations that we got written into an application."""
-        return [e["body"]["operation"] for e in self.writes()
-                if e["path"].endswith("/" + app) and e["status"] == 200
-                and (e["body"].get("operation") or {}).get("initiatedBy") == {"username": "necoops"}]
+from conftest import wait_for
+from racing import SKIP, Race
+from test_deploy import APPS, CHILDREN, QUICK, REPO, rows
 
 
 @pytest.fixture
