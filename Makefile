@@ -148,7 +148,7 @@ cli: all
 lint: ## clang's warnings as errors (gcc's: in check), layers, scripts, manual pages
 	@$(MAKE) --no-print-directory BUILD=build/clang WERROR=1 CFLAGS=-O1 CC=clang objects
 	@test/lint/layers
-	@shellcheck -x lib/instance/startup.sh examples/rehearsal/day examples/roles/grant packaging/tarball test/run-unit test/lint/layers
+	@shellcheck -x lib/instance/startup.sh examples/rehearsal/day examples/roles/grant packaging/rehearse packaging/tarball test/run-unit test/lint/layers
 	@mandoc -Tlint -Wwarning man/*.[157]
 
 .PHONY: objects

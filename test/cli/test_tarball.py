@@ -315,3 +315,13 @@ def test_another_folder_gives_the_same_archive(packed, tmp_path):
     again = pack(source / "build/bin", tmp_path / "again.tar.gz")
     assert again.returncode == 0, again
     assert (tmp_path / "again.tar.gz").read_bytes() == packed[0].read_bytes()
+
+
+@pytest.mark.soak
+def test_a_whole_day_on_a_bare_system(packed):
+    """NECOOPS_BARE names a root file system, made as packaging/rehearse tells."""
+    root = os.environ.get("NECOOPS_BARE")
+    if root is None or os.geteuid() != 0:
+        pytest.skip("it wants root, and NECOOPS_BARE")
+    day = run_program(ROOT / "packaging/rehearse", root, packed[0], cwd=ROOT, timeout=600)
+    assert day.status == 0 and "every step did what it should" in day.out, day
