@@ -96,8 +96,8 @@ int deploy_bootstrap(const struct plan *plan, struct kube *kube, struct err *err
 int deploy_bootstrap_more(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
 
 /* ---- kustomize.c: the part of kustomize that argocd.manifests may need ---- */
-/* The objects that the folder's kustomization makes, as an array that the caller deletes. What needs
- * more than this part is an error, never left out. */
+/* The objects that the folder's kustomization makes, as an array that the caller deletes. What
+ * needs more than this part is an error, never left out. */
 int kustomize_build(const char *folder, cJSON **objects, struct err *err) MUST_CHECK;
 
 /* ---- take.c: one run at a time ---- */
@@ -172,7 +172,7 @@ struct engine {
     bool dirty;           /* something is to be looked at */
     int64_t held_since;   /* all are live since; 0: not */
     int64_t failed_since; /* the first final failure; 0: none */
-    int64_t grace_ms, stable_ms;
+    int64_t grace_ms, stable_ms, again_ms;
     struct err err; /* ends it */
 };
 
