@@ -364,7 +364,7 @@ def test_a_container_that_crashes_shows_its_last_words(place):
     assert "container 'web'" in result.out and "ended with status 1: Error" in result.out, result
     assert "last lines of its log:\n" in result.out
     assert "fatal: web exits with status 1" in result.out
-    assert "web/base/deployment.yaml:19" in result.out
+    assert "web/base/deployment.yaml:18" in result.out
 
 
 def test_what_is_broken_is_left_behind_by_the_next_commit(place):
