@@ -301,13 +301,20 @@ static int put_objects(struct cluster *cluster, const cJSON *objects, struct err
     return 0;
 }
 
+static bool serves_applications(struct cluster *cluster)
+{
+    const struct resource *resource =
+        store_resource(cluster->api.store, "argoproj.io", "applications");
+
+    return resource != NULL && type_of(resource)->established;
+}
+
 /* Who is told that the emulator is ready finds an Argo CD that serves its kinds. */
 static int await_argocd(struct cluster *cluster, struct err *err)
 {
     int64_t until = mono_ms() + SEED_MS;
 
-    while (cluster->argocd != NULL &&
-           store_resource(cluster->api.store, "argoproj.io", "applications") == NULL) {
+    while (cluster->argocd != NULL && !serves_applications(cluster)) {
         if (mono_ms() >= until)
             return err_set(err, ERR_TIMEOUT, "Argo CD's kinds are not served");
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
