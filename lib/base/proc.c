@@ -247,6 +247,16 @@ static bool ends_within(pid_t pid, int64_t ms)
     return true;
 }
 
+int proc_ended(pid_t pid, int *status)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+        return 0;
+    *status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+    return 1;
+}
+
 void proc_stop(pid_t pid, int64_t grace_ms)
 {
     int status;
