@@ -6,6 +6,7 @@ import pathlib
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 
@@ -407,7 +408,7 @@ def called(folder):
 
 def load_vms(emulator, folder, *options, tag="init"):
     """Loads with the stand-ins."""
-    return emulator.run(LOAD, "--to", "dest", "--tag", tag,
+    return emulator.run(LOAD, "--to", "dest", *(["--tag", tag] if tag else []),
                         "--set", "snapshot.before=[[service, stop, cke]]",
                         "--set", "snapshot.after=[[service, start, cke], [service, start, vault]]",
                         *options, "gs://snapshots/s.tar",
@@ -455,10 +456,37 @@ def test_command_that_fails(folder, served, commands, images):
     assert listing(folder / "dest") == listing(images)
 
 
-def test_no_pmctl(folder, served):
+NEEDED = {
+    "load": (["snapshot.load=[loader, x]"], "snapshot.load: command 'loader' not found"),
+    "verify": (["snapshot.verify=[lister]"], "snapshot.verify: command 'lister' not found"),
+    "before": (["snapshot.before=[[service, stop], [stopper]]"],
+               "snapshot.before: command 'stopper' not found"),
+    "after": (["snapshot.after=[[/bin/starter]]"],
+              "snapshot.after: '/bin/starter' is no program that can be run"),
+    "issue": (["snapshot.kubeconfig.issue=[issuer]"],
+              "snapshot.kubeconfig.issue: command 'issuer' not found"),
+    "monitor": (["snapshot.loader=qmp", "snapshot.qmp.sockets=[vms/*.qmp]", "snapshot.before=[]"],
+                "there is no monitor socket 'vms/*.qmp'"),
+    "listener": (["snapshot.loader=qmp", "snapshot.qmp.sockets=[dead.qmp]", "snapshot.before=[]"],
+                 "cannot connect to 'dead.qmp': Connection refused"),
+    "tag": (["snapshot.loader=qmp", "snapshot.qmp.sockets=[x.qmp]", "snapshot.tag=a b"],
+            "is none that QEMU's monitor takes"),
+}
+
+
+def test_what_is_needed_is_looked_for_before_the_download(folder, served, old):
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(folder / "dead.qmp"))  # nobody listens
+    for what, (settings, message) in NEEDED.items():
+        options = [word for setting in settings for word in ("--set", setting)]
+        result = load_vms(served, folder, "--replace", *options, tag=None)
+        assert result.status in (1, 2) and message in result.err, (what, result)
     (folder / "tools" / "pmctl").unlink()
-    result = load_vms(served, folder)
-    assert result.status == 1 and "pmctl" in result.err, result
+    result = load_vms(served, folder, "--replace")
+    assert result.status == 1, result
+    assert "snapshot.load: command 'pmctl' not found; nothing was downloaded" in result.err
+    assert media(served) == [] and called(folder) == []
+    old()
 
 
 def test_gate(folder, images, start_emulator, commands):
