@@ -340,50 +340,6 @@ def test_two_at_once(folder, images, start_emulator):
     assert listing(folder / "dest") == listing(images)
 
 
-def kill_until_done(emulator, folder, name, kills):
-    """Kills the load again and again; how often it went on where it was."""
-    resumed = 0
-    chance = random.Random(3)
-    for _ in range(kills):
-        process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--replace", "--connections", "2",
-                                 "--set", f"snapshot.partSize={PART}", f"gs://snapshots/{name}")
-        try:
-            process.communicate(timeout=chance.uniform(0.1, 0.9))
-            break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            _, err = process.communicate()
-            resumed += "going on where a killed run was" in err
-            assert not (folder / "dest").exists() or "exchange" in err
-    result = load(emulator, name)
-    assert result.status == 0, result
-    return resumed + ("going on where a killed run was" in result.err)
-
-
-@pytest.mark.parametrize("name", ["s.tar", "frames.tar.zst", "disk.img"])
-def test_killed_and_run_again(folder, images, start_emulator, name):
-    noise = random.Random(5)
-    (images / "more.img").write_bytes(noise.randbytes(4_000_000))
-    tar = pack(images, "s.tar", folder).read_bytes()
-    if name == "frames.tar.zst":
-        (folder / name).write_bytes(b"".join(
-            subprocess.run(["zstd", "-q", "-c", f"--stream-size={len(tar[i:i + PART])}"],
-                           input=tar[i:i + PART], stdout=subprocess.PIPE, check=True).stdout
-            for i in range(0, len(tar), PART)))
-    elif name == "disk.img":
-        (folder / name).write_bytes(tar)
-    emulator = start_emulator(seed=seed(folder, folder / name),
-                              faults=[SLOW.replace("300ms", "100ms")])
-    assert kill_until_done(emulator, folder, name, 12) >= 2
-    if name == "disk.img":
-        assert (folder / "dest" / name).read_bytes() == tar
-    else:
-        assert listing(folder / "dest") == listing(images)
-    assert leftovers(folder) == []
-    whole = [e["query"] for e in media(emulator)]
-    assert len(whole) < 3 * len(tar) // PART
-
-
 # ---- the load ----
 
 @pytest.fixture
