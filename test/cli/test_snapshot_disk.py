@@ -159,12 +159,13 @@ def test_a_stream_starts_over_and_says_so(folder, images, start_emulator, name):
     (images / "more.img").write_bytes(random.Random(5).randbytes(1_500_000))
     pack(images, name, folder)
     emulator = start_emulator(seed=seed(folder, folder / name), faults=[SLOW])
-    process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--set",
-                             f"snapshot.partSize={PART}", f"gs://snapshots/{name}")
+    argv = [LOAD, "--loader", "none", "--to", "dest", "--set", f"snapshot.partSize={PART}",
+            f"gs://snapshots/{name}"]
+    process = emulator.popen(*argv)
     wait_for(lambda: len(media(emulator)) >= 4)
     process.kill()
     process.communicate()
-    again = emulator.run(LOAD, "--loader", "none", "--to", "dest", f"gs://snapshots/{name}")
+    again = emulator.run(*argv)
     assert again.status == 0, again
     assert "starting over: the run that was killed had finished no part" in again.err, again
     assert "necoops-snapshot-save" in again.err
