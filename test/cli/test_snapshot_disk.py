@@ -4,6 +4,7 @@ import random
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
 
 import pytest
@@ -203,7 +204,20 @@ def load_into_small(emulator, limits, name):
                           capture_output=True, env=clean_environ(**emulator.env))
 
 
+def pack_bomb(file, size):
+    """A few kilobytes that unpack to so many bytes that are no zeros."""
+    member = tarfile.TarInfo("bomb")
+    member.size = size
+    head = member.tobuf(tarfile.GNU_FORMAT)
+    block = 128 << 10
+    with open(file, "wb") as out:  # RFC 8878: a window of 128 KiB, then one raw block and RLE ones
+        out.write(b"\x28\xb5\x2f\xfd\x00\x38" + (len(head) << 3).to_bytes(3, "little") + head)
+        out.write(((block << 3 | 2).to_bytes(3, "little") + b"A") * (size // block - 1))
+        out.write((block << 3 | 2 | 1).to_bytes(3, "little") + b"A")
+
+
 ROOM = {
+    "a bomb": ("size=24m", "bomb.tar.zst", "at least ", "cannot write: No space left on device"),
     "no bytes": ("size=24m", "s.tar", "MiB written", "cannot write: No space left on device"),
     "no files": ("size=64m,nr_inodes=10", "s.tar", "at least ",
                  "cannot make the file: No space left on device"),
@@ -218,8 +232,9 @@ def test_a_disk_that_is_full(folder, images, start_emulator):
     noise = random.Random(5).randbytes(12 << 20)
     (images / "more.img").write_bytes(noise)
     (folder / "disk.img").write_bytes(noise)
+    pack_bomb(folder / "bomb.tar.zst", 1 << 30)
     emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder),
-                                        folder / "disk.img"))
+                                        folder / "disk.img", folder / "bomb.tar.zst"))
     publish_set(emulator, "large", {"s.tar": (b"x" * 1000, None)}, diskBytes=str(100 << 20))
     for what, (limits, name, amount, message) in ROOM.items():
         before = len(media(emulator))

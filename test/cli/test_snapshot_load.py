@@ -137,6 +137,24 @@ HOSTILE = {
                       "path leaves the destination with '..'"),
     "hard link to nothing": ([entry("h", type=tarfile.LNKTYPE, linkname="x")],
                              "hard link to 'x', which is no file that came before"),
+    "hard link through a link": ([entry("l", type=tarfile.SYMTYPE, linkname="good"),
+                                  entry("h", type=tarfile.LNKTYPE, linkname="l")],
+                                 "hard link to 'l', which is no file that came before"),
+    "link up within": ([entry("d/e", type=tarfile.DIRTYPE, mode=0o755),
+                        entry("d/e/l", type=tarfile.SYMTYPE, linkname="../../..")],
+                       "link leads out of the destination"),
+    "path of a pax header": ([entry("x", pax_headers={"path": "/etc/necoops-was-here"})],
+                             "path is absolute"),
+    "capabilities": ([entry("x", pax_headers={"SCHILY.xattr.security.capability": "x"})],
+                     "file capabilities are not taken"),
+    "setgid folder": ([entry("d", type=tarfile.DIRTYPE, mode=0o2755)],
+                      "setuid and setgid bits are not taken"),
+    "sparse map beyond the file": ([entry("x", content=b"1\n0\n9999\n".ljust(512, b"\0") + b"x" * 512,
+                                          pax_headers={"GNU.sparse.major": "1",
+                                                       "GNU.sparse.minor": "0",
+                                                       "GNU.sparse.name": "x",
+                                                       "GNU.sparse.realsize": "512"})],
+                                   "sparse"),
     "character device": ([entry("n", type=tarfile.CHRTYPE)], "devices are not taken"),
     "block device": ([entry("n", type=tarfile.BLKTYPE)], "devices are not taken"),
     "fifo": ([entry("n", type=tarfile.FIFOTYPE)], "FIFOs are not taken"),
@@ -170,6 +188,47 @@ def test_hostile_archives(folder, old, start_emulator):
     assert not pathlib.Path("/etc/necoops-was-here").exists()
 
 
+def raw_frame(content, head):
+    """A zstd frame of one block that is not packed (RFC 8878), under this header."""
+    block = (len(content) << 3 | 1).to_bytes(3, "little")
+    return b"\x28\xb5\x2f\xfd" + head + block + content
+
+
+def test_frames_and_sizes_that_lie(folder, images, old, start_emulator):
+    tar = pack(images, "s.tar", folder).read_bytes()
+
+    def says(size):
+        return b"\x60" + (size - 256).to_bytes(2, "little")
+
+    pieces = [tar[at:at + 60000] for at in range(0, len(tar), 60000)]
+    frames = [raw_frame(piece, says(len(piece))) for piece in pieces]
+    longer, shorter = tarfile.TarInfo("x"), tarfile.TarInfo("x")
+    longer.size = 3000
+    cases = {
+        "right.tar.zst": (b"".join(frames), None),
+        "less.tar.zst": (raw_frame(tar[:300], says(299)), "zstd stream is corrupt"),
+        "more.tar.zst": (raw_frame(tar[:300], says(301)), "zstd stream is corrupt"),
+        "window.tar.zst": (raw_frame(tar[:300], b"\0\xa8"), "wants a window of 2048 MiB"),
+        "dictionary.tar.zst": (raw_frame(tar[:300], b"\x21\x07\xff"), "needs a dictionary"),
+        "frame.tar.zst": (b"".join(frames[:-1]), "archive is truncated"),
+        "block.tar.zst": (b"".join(frames)[:-1], "zstd stream is truncated"),
+        "longer.tar": (longer.tobuf() + b"x" * 512 + bytes(1024), "archive is truncated"),
+        "shorter.tar": (shorter.tobuf() + b"x" * 512 + bytes(1024), "the header at byte 512 is none"),
+    }
+    for name, (data, _) in cases.items():
+        (folder / name).write_bytes(data)
+    emulator = start_emulator(seed=seed(folder, *(folder / name for name in cases)))
+    for name, (_, message) in cases.items():
+        if message is None:
+            continue
+        result = load(emulator, name)
+        assert result.status == 1 and message in result.err, (name, result)
+        assert f"gs://snapshots/{name}" in result.err.splitlines()[-1], result
+        old()
+    assert load(emulator, "right.tar.zst").status == 0
+    assert listing(folder / "dest") == listing(images)
+
+
 def test_archives_that_are_not_whole(folder, images, old, start_emulator):
     whole = {name: pack(images, name, folder).read_bytes()
              for name in ("s.tar", "s.tar.zst", "s.tar.gz", "s.tar.xz")}
@@ -186,6 +245,7 @@ def test_archives_that_are_not_whole(folder, images, old, start_emulator):
     for name, _, message in cases:
         result = load(emulator, name)
         assert result.status == 1 and message in result.err, (name, result)
+        assert "empty" in name or "pack it anew" in result.err, (name, result)
         old()
 
 
