@@ -88,6 +88,8 @@ const struct key conf_keys[] = {
     {"deploy.degradedGrace", KEY_DURATION, "1m", .help = "Degraded that may still pass"},
     {"deploy.syncRetries", KEY_INT, "3", .min = 0, .max = 20,
      .help = "tries again of a sync that failed, after 2, 4, 8 … seconds"},
+    {"deploy.askAgain", KEY_DURATION, "10s",
+     .help = "ask Argo CD again for what it has not looked at in so long"},
     {"deploy.lockTimeout", KEY_DURATION, "30m", .help = "wait for another run on the cluster"},
 
     {"notify.alertmanager.service", KEY_STRING,

@@ -5,9 +5,9 @@
 #include <unistd.h>
 #include "necoops/base/fs.h"
 
-#define EXPLAIN_MS 15000
+#define EXPLAIN_MS  15000
 #define EVENTS_KEPT 5000
-#define RELEASE_MS 5000
+#define RELEASE_MS  5000
 
 static void describe(struct deploy_result *result, const struct plan *plan)
 {
@@ -86,8 +86,10 @@ static int sync_and_tell(struct engine *engine, struct run *run, struct deploy_r
         result->revision = xstrdup(plan->commit);
     }
     result_take(result, engine);
+    result->no_apps = engine->none_selected;
     if (rc != 0 && err->code != ERR_INTERRUPTED && err->code != ERR_TERMINATED) {
         *run = run_for_cleanup(run, EXPLAIN_MS); /* the time may be used up */
+        engine->run = run;
         render_learnt(plan);
         explain_failures(engine, result);
     }
@@ -171,7 +173,17 @@ static int work(const struct run *run, const struct conf *conf,
                                         "the commit is not in a repository here, so there is "
                                         "nothing to check");
     }
+    if (plan_selects_none(&plan)) {
+        result->no_apps = true;
+        return plan_fail_without_apps(&plan, err);
+    }
     return deploy_to(&plan, events, result, err);
+}
+
+static bool is_skipped(const struct deploy_options *options, const struct deploy_result *result)
+{
+    return (result->no_cluster && options->skip_without_cluster) ||
+           (result->no_apps && options->skip_without_apps);
 }
 
 /* Reports are written however the work ended; that one cannot be written counts when nothing worse
@@ -207,7 +219,14 @@ static int prepare_output(const char *path, struct err *err)
         err->code = ERR_USAGE;
         return -1;
     }
-    if (path && access(dir && *dir ? dir : slash ? "/" : ".", W_OK) != 0 &&
+    if (path && fs_is_dir(path)) {
+        return err_set(err, ERR_USAGE, "'%s' cannot be written: it is a folder", path);
+    }
+    if (path &&
+        access(dir && *dir ? dir
+               : slash     ? "/"
+                           : ".",
+               W_OK) != 0 &&
         access(path, W_OK) != 0) {
         return err_set_errno(err, ERR_USAGE, errno, "'%s' cannot be written", path);
     }
@@ -244,15 +263,14 @@ int deploy_run(const struct run *run, const struct conf *conf, const struct depl
         .check_only = options->check_only,
     };
     if (prepare_output(options->junit, err) != 0 || prepare_output(options->report, err) != 0 ||
-        prepare_output(options->events, err) != 0 ||
-        open_events(run, options, &events, err) != 0) {
+        prepare_output(options->events, err) != 0 || open_events(run, options, &events, err) != 0) {
         return -1;
     }
     tell_init(&tell, run, conf, options, result);
     rc = work(run, conf, options, events, &tell, result, err);
     result->ms = run_mono_ms(run) - began;
     progress_done(run->progress);
-    if (rc != 0 && result->no_cluster && options->skip_without_cluster) {
+    if (rc != 0 && is_skipped(options, result)) {
         log_info(run->log, "%s; skipped", err_text(err));
         err_clear(err);
         rc = 0;

@@ -181,19 +181,6 @@ static void set_blob(CURL *easy, CURLoption option, const char *pem)
     curl_easy_setopt(easy, option, &blob);
 }
 
-static void set_system_cas(const struct run *run, CURL *easy)
-{
-    const char *file = run_env(run, "CURL_CA_BUNDLE");
-    const char *dir = run_env(run, "SSL_CERT_DIR");
-
-    if (file == NULL && dir != NULL)
-        curl_easy_setopt(easy, CURLOPT_CAPATH, dir);
-    if (file == NULL)
-        file = run_env(run, "SSL_CERT_FILE");
-    if (file != NULL)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, file);
-}
-
 static void set_tls(struct http_transfer *transfer)
 {
     const struct http_tls *tls = transfer->request.tls;
@@ -206,7 +193,7 @@ static void set_tls(struct http_transfer *transfer)
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
         set_blob(easy, CURLOPT_CAINFO_BLOB, tls->ca_pem);
     } else {
-        set_system_cas(transfer->http->run, easy);
+        ca_set(transfer->http, easy);
     }
     if (tls == NULL)
         return;

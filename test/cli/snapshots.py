@@ -10,6 +10,8 @@ import urllib.request
 
 import pytest
 
+from conftest import PATIENCE
+
 PART = 262144
 LOAD = "necoops-snapshot-load"
 
@@ -105,7 +107,7 @@ def publish(emulator, name, data):
         + urllib.parse.quote(name, safe=""), data=data, method="POST",
         headers={"Authorization": "Bearer " + emulator.token(),
                  "Content-Type": "application/octet-stream"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return json.loads(answer.read())
 
 

@@ -12,7 +12,7 @@ import tarfile
 
 import pytest
 
-from conftest import BIN, wait_for
+from conftest import BIN, PATIENCE, wait_for
 from snapshots import (LOAD, PART, images, leftovers, listing, load, media, old, pack, publish,
                        publish_set, seed)
 
@@ -384,7 +384,7 @@ def test_interrupted(folder, images, old, start_emulator, number, status):
     wait_for(lambda: leftovers(folder))
     wait_for(lambda: len(media(emulator)) >= 1)
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == status, (out, err)
     old()
 
@@ -393,9 +393,11 @@ def test_two_at_once(folder, images, start_emulator):
     emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)), faults=[SLOW])
     first = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--replace", "gs://snapshots/s.tar")
     wait_for(lambda: leftovers(folder))
+    first.send_signal(signal.SIGSTOP)  # it is under way for as long as the second one runs
     result = load(emulator, "s.tar")
+    first.send_signal(signal.SIGCONT)
     assert result.status == 5 and "another run is loading into" in result.err, result
-    out, err = first.communicate(timeout=60)
+    out, err = first.communicate(timeout=PATIENCE)
     assert first.returncode == 0, (out, err)
     assert listing(folder / "dest") == listing(images)
 

@@ -117,7 +117,8 @@ bool request_is(const struct request *request, const char *method)
 
 bool request_abandoned(const struct request *request)
 {
-    if (atomic_load(&request->listener->stopping) || server_stopping(request->listener->server))
+    if (atomic_load(&request->listener->stopping) || server_stopping(request->listener->server) ||
+        atomic_load(&request->listener->lives) != request->lives)
         return true;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);

@@ -33,6 +33,7 @@ struct request {
     struct listener *listener;
     void *connection;   /* libmicrohttpd's */
     const char *hidden; /* a header that a fault rule takes away; or NULL */
+    int lives;          /* of the listener when it came in */
     struct strv query;  /* name, value, name, value, …; decoded */
 };
 
@@ -96,6 +97,9 @@ struct listener_spec {
      * handler finds out (request_client_certificate). */
     const char *cert_pem, *key_pem, *ca_pem;
     const char *extra_host; /* one more name allowed in `Host`, or NULL */
+    /* Called when a fault (`down`) has ended the service and all its connections, before it is
+     * there again; or NULL. */
+    void (*restarted)(void *service);
 };
 int listener_start(struct server *server, const struct listener_spec *spec, struct listener **out,
                    struct err *err);
