@@ -59,6 +59,17 @@ static int find_program(const char *name, const char *const *variables, char **f
     return err_set(err, ERR_NOT_FOUND, "command '%s' not found", name);
 }
 
+int proc_find(const struct run *run, const char *name, struct err *err)
+{
+    autofree char *file = NULL;
+
+    if (find_program(name, run->environ, &file, err) < 0)
+        return -1;
+    if (!is_program(file))
+        return err_set(err, ERR_NOT_FOUND, "'%s' is no program that can be run", name);
+    return 0;
+}
+
 /* ---- descriptors: all of 3 or more, so that none is in the way of the child's 0, 1 and 2 ---- */
 
 static int raise_fd(int *fd)

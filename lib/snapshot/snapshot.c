@@ -190,7 +190,7 @@ static int use(struct load *load, bool fresh, struct err *err)
 static int run_load(struct load *load, struct err *err)
 {
     bool fresh = load->note == NULL;
-    if (place_lock(load->place, err) != 0)
+    if (restore_check(load->run, load->options, err) != 0 || place_lock(load->place, err) != 0)
         return -1;
     int result = fresh ? fetch_files(load, err) : 0;
     if (result == 0)
