@@ -5,9 +5,9 @@
 #include <unistd.h>
 #include "necoops/base/fs.h"
 
-#define EXPLAIN_MS 15000
+#define EXPLAIN_MS  15000
 #define EVENTS_KEPT 5000
-#define RELEASE_MS 5000
+#define RELEASE_MS  5000
 
 static void describe(struct deploy_result *result, const struct plan *plan)
 {
@@ -219,7 +219,14 @@ static int prepare_output(const char *path, struct err *err)
         err->code = ERR_USAGE;
         return -1;
     }
-    if (path && access(dir && *dir ? dir : slash ? "/" : ".", W_OK) != 0 &&
+    if (path && fs_is_dir(path)) {
+        return err_set(err, ERR_USAGE, "'%s' cannot be written: it is a folder", path);
+    }
+    if (path &&
+        access(dir && *dir ? dir
+               : slash     ? "/"
+                           : ".",
+               W_OK) != 0 &&
         access(path, W_OK) != 0) {
         return err_set_errno(err, ERR_USAGE, errno, "'%s' cannot be written", path);
     }
@@ -256,8 +263,7 @@ int deploy_run(const struct run *run, const struct conf *conf, const struct depl
         .check_only = options->check_only,
     };
     if (prepare_output(options->junit, err) != 0 || prepare_output(options->report, err) != 0 ||
-        prepare_output(options->events, err) != 0 ||
-        open_events(run, options, &events, err) != 0) {
+        prepare_output(options->events, err) != 0 || open_events(run, options, &events, err) != 0) {
         return -1;
     }
     tell_init(&tell, run, conf, options, result);

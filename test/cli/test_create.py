@@ -355,7 +355,9 @@ def test_setup_without_an_end(cloud, setup):
     emulator = cloud(timings=("boot=1m", *QUICK[:2]))
     result = emulator.run("necoops-create", "--set", "instance.setupTimeout=1s")
     assert result.status == 6, result
-    assert result.err.endswith("error: timed out waiting for the setup: its last phase is 'none'\n")
+    assert result.err.endswith(
+        "error: timed out waiting for the setup of the instance, which has reported nothing: its "
+        "image must run startup scripts (necoops-emulator does with --run-startup-scripts)\n")
     assert emulator.instances() == [], "it would cost until its hard end"
 
 
@@ -368,6 +370,17 @@ def test_timeout_leaves_what_is_made(cloud, setup):
     emulator.set_metadata(one_running(emulator), go="on")
     again = emulator.run("necoops-create")
     assert again.status == 0 and len(inserts(emulator)) == 1, again
+
+
+def test_a_startup_script_that_nobody_runs(start_emulator, folder):
+    """An emulator without --run-startup-scripts: it says so, and create says what is missing."""
+    emulator = start_emulator("-v", timings=QUICK)
+    result = emulator.run("necoops-create", "--timeout", "4s")
+    assert result.status == 6, result
+    assert "neco-ops is running, waiting for its startup script to report" in result.err
+    assert "which has reported nothing" in result.err and "--run-startup-scripts" in result.err
+    assert ("instance 'neco-ops' has a startup script, which is not run: no --run-startup-scripts"
+            in (folder / "emulator.err").read_text())
 
 
 # ---- others at work ----

@@ -263,6 +263,8 @@ def test_uncommitted_changes_are_told(place):
     (["--in-progress", "maybe"], "maybe"),
     (["--set", "clusters.neco-ops.kubeconfig=nowhere"], "nowhere"),
     (["--set", "clusters.neco-ops.path=nowhere"], "nowhere: there is no such folder"),
+    (["--set", "clusters.neco-ops.kubeconfig=in-cluster"],
+     "clusters.neco-ops.kubeconfig: in-cluster: this is no pod of a cluster: "),
 ])
 def test_wrong_use(place, args, words):
     result = place.deploy(*args)
@@ -362,7 +364,7 @@ def test_a_container_that_crashes_shows_its_last_words(place):
     assert "container 'web'" in result.out and "ended with status 1: Error" in result.out, result
     assert "last lines of its log:\n" in result.out
     assert "fatal: web exits with status 1" in result.out
-    assert "web/base/deployment.yaml:19" in result.out
+    assert "web/base/deployment.yaml:18" in result.out
 
 
 def test_what_is_broken_is_left_behind_by_the_next_commit(place):

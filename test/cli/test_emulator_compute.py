@@ -607,6 +607,12 @@ def test_faults_and_seeds_that_are_wrong(tmp_path):
     check("git mirror 'x': it is not URL=DIR", "--git-mirror", "x")
     check("unknown option '--prot'; did you mean '--port'?", "--prot")
     check("unexpected argument 'x'", "x")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine").write_text("mine")
+    check("cannot write a snapshot to 'full': it is not empty; name a new folder",
+          "--write-snapshot", "full")
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["mine"]
+    check("cannot write a snapshot to 'full/mine': Not a directory", "--write-snapshot", "full/mine")
     (tmp_path / "seed.yaml").write_text("instancse: []\n")
     check("unknown key 'instancse'; did you mean 'instances'?", "--seed", "seed.yaml")
     (tmp_path / "seed.yaml").write_text("instances: [{name: A}]\n")

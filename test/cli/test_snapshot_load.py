@@ -346,7 +346,7 @@ def kill_until_done(emulator, folder, name, kills):
     resumed = 0
     chance = random.Random(3)
     for _ in range(kills):
-        enough = len(media(emulator)) + chance.randint(1, 4)
+        enough = len(media(emulator)) + chance.randint(3, 6)
         process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--replace", "--connections", "2",
                                  "--set", f"snapshot.partSize={PART}", f"gs://snapshots/{name}")
         wait_for(lambda: len(media(emulator)) >= enough or process.poll() is not None)
@@ -375,7 +375,7 @@ def test_killed_and_run_again(folder, images, start_emulator, name):
         (folder / name).write_bytes(tar)
     emulator = start_emulator(seed=seed(folder, folder / name),
                               faults=[SLOW.replace("300ms", "100ms")])
-    assert kill_until_done(emulator, folder, name, 12) >= 2
+    assert kill_until_done(emulator, folder, name, 5) >= 2
     if name == "disk.img":
         assert (folder / "dest" / name).read_bytes() == tar
     else:

@@ -441,7 +441,7 @@ static void test_run_deadline_names_who_is_silent(void **state)
 }
 
 struct late_signal {
-    volatile sig_atomic_t number;
+    atomic_int number;
     int fd;
 };
 
