@@ -34,7 +34,7 @@ const struct key conf_keys[] = {
     {"instance.programs.archive", KEY_STRING, .help = "gs:// archive of the necoops programs"},
     {"instance.programs.sha256", KEY_STRING, .help = "its SHA-256, 64 hexadecimal digits"},
     {"instance.setup", KEY_PATH, .help = "the team's script, run on the instance at each boot"},
-    {"instance.setupTimeout", KEY_DURATION, "30m", .help = "from boot to ready"},
+    {"instance.setupTimeout", KEY_DURATION, "30m", .min = 1000, .help = "from boot to ready"},
 
     {"schedule.timeZone", KEY_STRING, "UTC", .help = "name in the tz database, Asia/Tokyo"},
     {"schedule.up", KEY_CLOCK, .help = "start of the day"},
