@@ -20,6 +20,8 @@ static const struct opt opts[] = {
      "only applications of this name (* and ?) or label (KEY=VALUE); repeatable", &apps},
     {OPT_STRING, 0, "changed-since", "REV", "only applications that the changes since REV reach",
      &options.changed_since},
+    {OPT_STRING, 0, "upgrade-from", "REV", "deploy REV first and wait, then the commit",
+     &options.upgrade_from},
     {OPT_DURATION, 0, "stable-for", "DURATION", "how long all must stay healthy",
      &options.stable_ms},
     {OPT_CHOICE, 0, "in-progress", "WHAT",
@@ -29,6 +31,8 @@ static const struct opt opts[] = {
     {OPT_DURATION, 0, "lock-timeout", "DURATION", "how long to wait for another run on the cluster",
      &options.lock_timeout_ms},
     {OPT_FLAG, 0, "prune", NULL, "delete what the commit no longer has", &options.prune},
+    {OPT_FLAG, 0, "restore", NULL,
+     "put revisions and sync policies back at the end, however it comes", &options.restore},
     {OPT_FLAG, 0, "bootstrap", NULL,
      "install Argo CD (argocd.install) when it is missing, and apply\n"
      "argocd.manifests",

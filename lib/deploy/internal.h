@@ -116,6 +116,7 @@ enum step {
 };
 
 struct engine;
+struct deploy_restore;
 
 struct member {
     struct engine *engine;
@@ -157,6 +158,7 @@ struct engine {
     struct events *events;
     const struct argocd_install *install;
     struct kube_lock *lock; /* NULL: none is needed */
+    struct deploy_restore *restore; /* NULL: nothing is put back */
     struct kube_watch *watch;
     struct member **members; /* sorted by name */
     size_t len, size;
@@ -182,6 +184,8 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
                  const struct argocd_install *install, struct events *events);
 void engine_clear(struct engine *engine);
 #define autoengine CLEANUP(engine_clear)
+/* Requests that are still on their way are given up. */
+void engine_halt(struct engine *engine);
 /* Starts the list and the watch; and what follows from the list before the first step. */
 void engine_list(struct engine *engine);
 void engine_prepare(struct engine *engine);
@@ -231,6 +235,18 @@ void ask_root(struct member *member);
 void ask_hold(struct member *member);
 void ask_termination(struct member *member);
 void ask_refresh(struct member *member);
+
+/* ---- restore.c: what was before ---- */
+
+struct deploy_restore *restore_new(void);
+void restore_free(struct deploy_restore *restore); /* NULL is fine */
+/* A commit that this run deploys. These two do nothing when `restore` is NULL. */
+void restore_expect(struct deploy_restore *restore, const char *commit);
+/* An application as the cluster shows it; `touched`: after our first change. */
+void restore_see(struct deploy_restore *restore, const cJSON *application, bool touched);
+/* At the end; the lease is still held. */
+int restore_run(const struct deploy_restore *restore, struct engine *engine,
+                struct deploy_result *result, struct err *err) MUST_CHECK;
 
 /* ---- result.c, explain.c ---- */
 void result_take(struct deploy_result *result, const struct engine *engine);

@@ -20,12 +20,14 @@ struct deploy_options {
     const char *cluster;       /* key of `clusters`; NULL: the instance's */
     const char *revision;      /* NULL: what CI says, else HEAD */
     struct strv apps;          /* names with * and ?, or KEY=VALUE labels; empty: all */
+    const char *upgrade_from;  /* deployed and waited for before the commit is; or NULL */
     const char *changed_since; /* only apps that the changes since this revision reach; or NULL */
     int64_t stable_ms;         /* -1: as configured */
     bool check_only;
     bool no_check; /* Argo CD is to judge the manifests */
     bool dry_run;
     bool prune;
+    bool restore; /* revisions and sync policies are put back at the end, however it comes */
     bool bootstrap; /* install Argo CD when it is missing */
     bool skip_without_cluster; /* no cluster: nothing to do, instead of ERR_NO_CLUSTER */
     bool skip_without_apps;    /* no application is selected: nothing to do, instead of ERR_USAGE */
@@ -58,6 +60,7 @@ struct deploy_app {
 };
 
 struct deploy_result {
+    struct deploy_result *before; /* with --upgrade-from: how that revision came out; or NULL */
     char *cluster, *server, *repo_url, *root, *path;
     char *revision;  /* the commit, or "" when it is not known */
     char *argocd;    /* its image, or "" */
@@ -67,7 +70,8 @@ struct deploy_result {
     int64_t started_ms, ms;  /* wall clock; duration */
     struct deploy_app *apps; /* the root first, then in order of sync */
     size_t len;
-    struct strv notes; /* warnings worth keeping */
+    struct strv restored; /* names of applications that were put back */
+    struct strv notes;    /* warnings worth keeping */
 };
 
 /* `result` is filled as far as it went, whatever is returned; the caller clears it. Reports are
