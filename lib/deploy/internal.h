@@ -50,6 +50,9 @@ struct plan {
 int plan_make(const struct run *run, const struct conf *conf, const struct deploy_options *options,
               struct strv *notes, struct plan *out, struct err *err) MUST_CHECK;
 void plan_clear(struct plan *plan);
+/* The cluster of the options is known and enabled. */
+int plan_check_cluster(const struct run *run, const struct conf *conf,
+                       const struct deploy_options *options, struct err *err) MUST_CHECK;
 #define autoplan CLEANUP(plan_clear)
 /* "clusters.NAME.KEY"; caller frees. */
 char *plan_key(const struct plan *plan, const char *key);

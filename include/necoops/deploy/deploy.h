@@ -83,6 +83,33 @@ int deploy_run(const struct run *run, const struct conf *conf, const struct depl
 void deploy_result_clear(struct deploy_result *result);
 #define autodeploy CLEANUP(deploy_result_clear)
 
+/* ---- several clusters ---- */
+
+struct deploy_cluster {
+    char *name;
+    struct deploy_result result;
+    struct err how; /* it ended */
+};
+
+struct deploy_clusters {
+    struct deploy_cluster *items; /* in the order asked for */
+    size_t len;
+};
+
+/* deploy_run for each of `names` (instead of options->cluster), one after the other, each with the
+ * whole time of `run`; all names are checked first. Reports get the cluster's name before their
+ * extension. The error is that of the worst one, by exit status: 143, 130, 1, 2, 4, 7, 6, 5, 3, and
+ * names them all. The caller clears `out`. */
+int deploy_run_clusters(const struct run *run, const struct conf *conf,
+                        const struct deploy_options *options, const struct strv *names,
+                        struct deploy_clusters *out, struct err *err) MUST_CHECK;
+void deploy_clusters_clear(struct deploy_clusters *clusters);
+#define autoclusters CLEANUP(deploy_clusters_clear)
+void deploy_clusters_print(const struct deploy_clusters *clusters, FILE *stream, bool color);
+cJSON *deploy_clusters_json(const struct deploy_clusters *clusters, const struct err *err);
+
+/* ---- telling ---- */
+
 /* The table of apps, and under it the causes. */
 void deploy_print(const struct deploy_result *result, FILE *stream, bool color);
 /* The same for machines. `err`: how the run ended. Caller deletes. */
