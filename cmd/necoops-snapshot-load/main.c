@@ -17,16 +17,6 @@ static struct {
     bool no_gate;
 } given;
 
-/* Where there is a metadata server, it tells what this machine is. */
-static char *cpu_platform(struct http *http)
-{
-    CLEANUP(err_clear) struct err none = ERR_INIT;
-    char *platform = NULL;
-    if (metadata_present(http))
-        (void)!metadata_get(http, "instance/cpu-platform", &platform, &none);
-    return platform;
-}
-
 /* What the options and the configuration say; the lists are held here. */
 struct settings {
     struct snapshot_options options;
@@ -86,7 +76,7 @@ static int settings_load(struct cli *cli, struct settings *settings, struct err 
         .gate = !given.no_gate,
         .gate_timeout_ms = conf_duration_ms(conf, "snapshot.gateTimeout", 600000),
         .max_clock_skew_ms = conf_duration_ms(conf, "snapshot.maxClockSkew", 5000),
-        .cpu_platform = cpu_platform,
+        .cpu_platform = metadata_cpu_platform,
     };
     return 0;
 }

@@ -45,6 +45,10 @@ static int check_known(const struct plan *plan, struct err *err)
         return 0;
     }
     autofree char *list = strv_join(&known, "', '");
+    if (!plan->cluster[0]) {
+        return err_set(err, ERR_USAGE, "--cluster wants a name; the configuration has%s%s%s",
+                       known.len ? " '" : " none", list, known.len ? "'" : "");
+    }
     return err_set(err, ERR_USAGE,
                    "cluster '%s' is not in the configuration%s%s%s; add clusters.%s.path",
                    plan->cluster, known.len ? ", which has '" : "", known.len ? list : "",
@@ -119,6 +123,14 @@ int plan_make(const struct run *run, const struct conf *conf, const struct deplo
         return -1;
     }
     return 0;
+}
+
+int plan_check_cluster(const struct run *run, const struct conf *conf,
+                       const struct deploy_options *options, struct err *err)
+{
+    autoplan struct plan plan = {.run = run, .conf = conf, .options = options};
+
+    return read_conf(&plan, err);
 }
 
 void plan_clear(struct plan *plan)

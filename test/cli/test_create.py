@@ -573,13 +573,17 @@ def test_credential_that_is_refused(cloud):
     (["instance.machineTypes=n1-highmem-7"],
      "there is no machine type 'n1-highmem-7' in zone 'asia-northeast1-c'; see "
      "instance.machineTypes and zones in the configuration"),
-    (["zones=asia-northeast9-x"], "asia-northeast9-x"),
+    (["zones=asia-northeast9-x"],
+     "there is no zone 'asia-northeast9-x'; see zones in the configuration"),
+    (["zones=asia-northeast1-c,asia-northeast9-x"],
+     "there is no zone 'asia-northeast9-x'; see zones in the configuration"),
 ])
-def test_missing_in_the_cloud(sets, words, cloud):
+@pytest.mark.parametrize("plan", [[], ["--dry-run"]])
+def test_missing_in_the_cloud(sets, words, plan, cloud):
     emulator = cloud()
-    result = emulator.run("necoops-create", *[w for s in sets for w in ("--set", s)])
-    assert result.status == 2, result
-    assert words in result.err.splitlines()[-1], result
+    result = emulator.run("necoops-create", *plan, *[w for s in sets for w in ("--set", s)])
+    assert result.status == 2 and result.out == "", result
+    assert result.err.splitlines()[-1] == f"necoops-create: error: {words}", result
     assert inserts(emulator) == [], "nothing was paid for"
 
 
@@ -648,8 +652,18 @@ def test_dry_run(cloud):
     request = result.json["request"]
     assert request["machineType"] == "zones/asia-northeast1-c/machineTypes/n1-highmem-8"
     assert metadata_of(request)["enable-guest-attributes"] == "TRUE"
-    assert {e["method"] for e in compute_calls(emulator)} == {"GET"}
+    assert [short(e) for e in compute_calls(emulator)] == [
+        "GET aggregated/instances 200", "GET global/images/family/vmx-enabled 200",
+        *[f"GET zones/{zone}/machineTypes/n1-highmem-8 200" for zone in ZONES]]
     assert emulator.instances() == []
+
+
+def test_dry_run_looks_at_every_rung(cloud):
+    emulator = cloud()
+    result = emulator.run("necoops-create", "--dry-run", "--set",
+                          "instance.machineTypes=n1-highmem-8,n1-highmem-7")
+    assert result.status == 2 and result.out == "", result
+    assert "there is no machine type 'n1-highmem-7' in zone 'asia-northeast1-c'" in result.err
 
 
 def scheduled(folder, schedule):

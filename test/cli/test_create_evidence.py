@@ -169,6 +169,14 @@ def test_kept_for_a_while(cloud):
     assert swept.status == 0 and emulator.instances() == [], swept
 
 
+def test_kept_for_no_time_is_refused(cloud):
+    emulator = cloud(FAILING)
+    result = emulator.run("necoops-create", "--keep-failed-for", "0s")
+    assert result.status == 2, result
+    assert ("option '--keep-failed-for': '0s' is too short: it wants at least 1.0s" in result.err), result
+    assert emulator.log() == []
+
+
 def test_kept_no_longer_than_the_hard_end(cloud):
     emulator = cloud(FAILING)
     result = emulator.run("necoops-create", "--keep-failed-for", "90d")

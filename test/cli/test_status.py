@@ -350,6 +350,21 @@ def test_doctor_with_a_snapshot(day):
                           "results=gs://neco-snapshots/runs")
     assert result.status == 0, result
     assert checks_of(result)["snapshot"] == "ok" and checks_of(result)["results"] == "ok"
+    programs = [c for c in result.json if c["check"] == "programs"]
+    assert [c["outcome"] for c in programs] == ["warning"], result
+    assert "instance.programs" in programs[0]["detail"] and "'make tarball'" in programs[0]["hint"]
+
+
+def test_doctor_with_programs(day):
+    emulator = day(made=False, seed={"buckets": {"neco-snapshots": {"objects": {
+        "init.tar.zst": {"text": "x"}, "necoops.tar.gz": {"text": "y"}}}}})
+    result = emulator.run("necoops-status", "--doctor", "-o", "json", "--set",
+                          "snapshot.source=gs://neco-snapshots/init.tar.zst", "--set",
+                          "snapshot.to=/var/scratch/placemat", "--set",
+                          "instance.programs.archive=gs://neco-snapshots/necoops.tar.gz", "--set",
+                          "instance.programs.sha256=" + 64 * "0")
+    assert result.status == 0, result
+    assert [c["outcome"] for c in result.json if c["check"] == "programs"] == ["ok"], result
 
 
 def test_doctor_without_a_credential(day, folder):
