@@ -153,7 +153,7 @@ def row(bench, folder, count):
 
 def run(bench, folder):
     print("\napplications under one watch   (bound: 500 in 64 MiB; no more requests for waiting)")
-    for count in (10, 100, 500):
+    for count in (10, 100, 500, 2000):
         part = folder / str(count)
         part.mkdir()
         row(bench, part, count)
