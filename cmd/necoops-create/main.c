@@ -161,8 +161,7 @@ static const struct opt rows[] = {
     {OPT_FLAG, 'f', "follow", NULL, "print the instance's console while it is set up",
      &options.follow},
     {OPT_STRING, 0, "evidence", "DIR",
-     "when the setup fails, save console, phases and the instance there first",
-     &options.evidence},
+     "when the setup fails, save console, phases and the instance there first", &options.evidence},
     {OPT_FLAG, 0, "keep-failed", NULL, "leave an instance whose setup failed, to look at it",
      &options.keep_failed},
     {OPT_DURATION, 0, "keep-failed-for", "DURATION",
@@ -180,7 +179,8 @@ static const struct cli_tool tool = {
     .synopsis = "[option ...]",
     .summary = "Brings the neco-ops instance to ready, whatever state it is in.",
     .description =
-        "Absent, it is created and its setup followed to the end. Ready, nothing is done. Being set\n"
+        "Absent, it is created and its setup followed to the end. Ready, nothing is done. Being "
+        "set\n"
         "up, that is waited for. Failed or stopped, it is deleted and made anew. Next: deploy a\n"
         "commit with necoops-deploy; in the evening, necoops-delete --yes.",
     .opts = rows,

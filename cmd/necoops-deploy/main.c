@@ -37,6 +37,8 @@ static const struct opt opts[] = {
      &options.no_check},
     {OPT_CHOICE, 0, "if-no-cluster", "WHAT", "when there is no cluster: fail (status 3) or skip",
      &if_no_cluster, .choices = "fail|skip"},
+    {OPT_STRING, 0, "mirror", "DIR",
+     "fetch the repository of the apps into DIR and read the commit there", &options.mirror},
     {OPT_STRING, 0, "junit", "FILE", "write a JUnit report", &options.junit},
     {OPT_STRING, 0, "events", "FILE", "write what happens as JSON lines", &options.events},
     {OPT_STRING, 0, "report", "FILE", "write an HTML page to open in a browser", &options.report},
@@ -61,9 +63,13 @@ static int run(struct cli *cli, struct err *err)
     options.in_progress = says(in_progress, "terminate") ? DEPLOY_TERMINATE
                           : says(in_progress, "wait")    ? DEPLOY_WAIT
                                                          : DEPLOY_SUPERSEDE;
+    options.json = cli->json;
+    options.color = cli->color;
+    options.quiet = cli->quiet;
+    options.verbose = cli->verbose;
     rc = deploy_run(&cli->run, cli->conf, &options, &result, err);
     strv_clear(&apps);
-    if (!cli->json) {
+    if (!cli->json || result.output) {
         deploy_print(&result, stdout, cli->color);
         return rc;
     }

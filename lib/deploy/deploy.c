@@ -5,9 +5,9 @@
 #include <unistd.h>
 #include "necoops/base/fs.h"
 
-#define EXPLAIN_MS 15000
+#define EXPLAIN_MS  15000
 #define EVENTS_KEPT 5000
-#define RELEASE_MS 5000
+#define RELEASE_MS  5000
 
 static void describe(struct deploy_result *result, const struct plan *plan)
 {
@@ -171,6 +171,9 @@ static int work(const struct run *run, const struct conf *conf,
                                         "the commit is not in a repository here, so there is "
                                         "nothing to check");
     }
+    if (deploy_is_remote(conf, options)) {
+        return deploy_remotely(&plan, result, err);
+    }
     return deploy_to(&plan, events, result, err);
 }
 
@@ -181,6 +184,9 @@ static int write_reports(const struct tell *tell, struct events *events, const s
 {
     const struct deploy_options *options = tell->options;
 
+    if (tell->result->output) { /* they came from the instance */
+        return 0;
+    }
     emit_end(events, tell->result, how);
     if ((!options->junit || result_write_junit(tell->result, options->junit, how, err) == 0) &&
         (!options->report || tell_write_page(tell, events, options->report, how, err) == 0)) {
@@ -207,7 +213,11 @@ static int prepare_output(const char *path, struct err *err)
         err->code = ERR_USAGE;
         return -1;
     }
-    if (path && access(dir && *dir ? dir : slash ? "/" : ".", W_OK) != 0 &&
+    if (path &&
+        access(dir && *dir ? dir
+               : slash     ? "/"
+                           : ".",
+               W_OK) != 0 &&
         access(path, W_OK) != 0) {
         return err_set_errno(err, ERR_USAGE, errno, "'%s' cannot be written", path);
     }
@@ -244,8 +254,7 @@ int deploy_run(const struct run *run, const struct conf *conf, const struct depl
         .check_only = options->check_only,
     };
     if (prepare_output(options->junit, err) != 0 || prepare_output(options->report, err) != 0 ||
-        prepare_output(options->events, err) != 0 ||
-        open_events(run, options, &events, err) != 0) {
+        prepare_output(options->events, err) != 0 || open_events(run, options, &events, err) != 0) {
         return -1;
     }
     tell_init(&tell, run, conf, options, result);

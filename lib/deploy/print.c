@@ -75,7 +75,7 @@ static void print_causes(const struct deploy_app *app, FILE *stream)
     }
 }
 
-void deploy_print(const struct deploy_result *result, FILE *stream, bool color)
+static void print_table(const struct deploy_result *result, FILE *stream, bool color)
 {
     static const char *const heading[] = {"APPLICATION", "REVISION", "SYNC", "HEALTH",
                                           "TIME",        "MESSAGE",  NULL};
@@ -90,5 +90,14 @@ void deploy_print(const struct deploy_result *result, FILE *stream, bool color)
     }
     for (size_t i = 0; i < result->len; i++) {
         print_causes(&result->apps[i], stream);
+    }
+}
+
+void deploy_print(const struct deploy_result *result, FILE *stream, bool color)
+{
+    if (result->output) {
+        fputs(result->output, stream);
+    } else {
+        print_table(result, stream, color);
     }
 }

@@ -209,7 +209,7 @@ static void tell_outcome(struct tell *tell, const struct err *how)
     }
     struct notify_outcome outcome = {
         .end = end_of(how),
-        .alert = is_alert(result, how),
+        .alert = is_alert(result, how) && !result->output, /* the agent's deploy has alerted */
         .reason = how->code == ERR_NONE && result->no_cluster ? "skipped: there is no cluster now"
                                                               : err_text(how),
         .root = result->root,

@@ -30,9 +30,13 @@ struct deploy_options {
     bool skip_without_cluster; /* no cluster: nothing to do, instead of ERR_NO_CLUSTER */
     enum deploy_in_progress in_progress;
     int64_t lock_timeout_ms; /* -1: as configured */
+    const char *mirror; /* folder of a copy of the repository, fetched first; or NULL */
     const char *junit;  /* file, or NULL */
     const char *events; /* file, or NULL */
     const char *report; /* HTML file, or NULL */
+    /* how it is said, for a deploy that the agent on the instance does */
+    bool json, color, quiet;
+    int verbose;
 };
 
 /* One thing behind a failure. */
@@ -66,6 +70,7 @@ struct deploy_result {
     struct deploy_app *apps; /* the root first, then in order of sync */
     size_t len;
     struct strv notes; /* warnings worth keeping */
+    char *output;      /* what is to be printed, when the agent on the instance has done it; or NULL */
 };
 
 /* `result` is filled as far as it went, whatever is returned; the caller clears it. Reports are
