@@ -8,6 +8,7 @@
 static struct deploy_options options = {.stable_ms = -1, .lock_timeout_ms = -1};
 static struct strv apps;
 static const char *if_no_cluster;
+static const char *if_no_apps;
 static const char *in_progress;
 
 static const struct opt opts[] = {
@@ -37,6 +38,9 @@ static const struct opt opts[] = {
      &options.no_check},
     {OPT_CHOICE, 0, "if-no-cluster", "WHAT", "when there is no cluster: fail (status 3) or skip",
      &if_no_cluster, .choices = "fail|skip"},
+    {OPT_CHOICE, 0, "if-no-apps", "WHAT",
+     "when no application is selected: fail (status 2) or skip", &if_no_apps,
+     .choices = "fail|skip"},
     {OPT_STRING, 0, "mirror", "DIR",
      "fetch the repository of the apps into DIR and read the commit there", &options.mirror},
     {OPT_STRING, 0, "junit", "FILE", "write a JUnit report", &options.junit},
@@ -60,6 +64,7 @@ static int run(struct cli *cli, struct err *err)
     options.apps = apps;
     options.dry_run = cli->dry_run;
     options.skip_without_cluster = says(if_no_cluster, "skip");
+    options.skip_without_apps = says(if_no_apps, "skip");
     options.in_progress = says(in_progress, "terminate") ? DEPLOY_TERMINATE
                           : says(in_progress, "wait")    ? DEPLOY_WAIT
                                                          : DEPLOY_SUPERSEDE;

@@ -63,6 +63,8 @@ const struct key conf_keys[] = {
     {"snapshot.connections", KEY_INT, "8", .min = 1, .max = 64, .help = "requests side by side"},
     {"snapshot.partSize", KEY_INT, "8388608", .min = 65536, .max = 268435456,
      .help = "bytes of one request"},
+    {"snapshot.stallTimeout", KEY_DURATION, "10s",
+     .help = "a request that gets next to nothing for so long is sent anew"},
 
     {"argocd.namespace", KEY_STRING, "argocd", .help = "where Argo CD and its Applications are"},
     {"argocd.install", KEY_STRING, .help = "manifests for --bootstrap: a file or gs:// object"},
@@ -90,6 +92,8 @@ const struct key conf_keys[] = {
     {"deploy.degradedGrace", KEY_DURATION, "1m", .help = "Degraded that may still pass"},
     {"deploy.syncRetries", KEY_INT, "3", .min = 0, .max = 20,
      .help = "tries again of a sync that failed, after 2, 4, 8 … seconds"},
+    {"deploy.askAgain", KEY_DURATION, "10s",
+     .help = "ask Argo CD again for what it has not looked at in so long"},
     {"deploy.lockTimeout", KEY_DURATION, "30m", .help = "wait for another run on the cluster"},
 
     {"notify.alertmanager.service", KEY_STRING,

@@ -86,8 +86,10 @@ static int sync_and_tell(struct engine *engine, struct run *run, struct deploy_r
         result->revision = xstrdup(plan->commit);
     }
     result_take(result, engine);
+    result->no_apps = engine->none_selected;
     if (rc != 0 && err->code != ERR_INTERRUPTED && err->code != ERR_TERMINATED) {
         *run = run_for_cleanup(run, EXPLAIN_MS); /* the time may be used up */
+        engine->run = run;
         render_learnt(plan);
         explain_failures(engine, result);
     }
@@ -171,10 +173,20 @@ static int work(const struct run *run, const struct conf *conf,
                                         "the commit is not in a repository here, so there is "
                                         "nothing to check");
     }
+    if (plan_selects_none(&plan)) {
+        result->no_apps = true;
+        return plan_fail_without_apps(&plan, err);
+    }
     if (deploy_is_remote(conf, options)) {
         return deploy_remotely(&plan, result, err);
     }
     return deploy_to(&plan, events, result, err);
+}
+
+static bool is_skipped(const struct deploy_options *options, const struct deploy_result *result)
+{
+    return (result->no_cluster && options->skip_without_cluster) ||
+           (result->no_apps && options->skip_without_apps);
 }
 
 /* Reports are written however the work ended; that one cannot be written counts when nothing worse
@@ -212,6 +224,9 @@ static int prepare_output(const char *path, struct err *err)
     if (dir && *dir && fs_mkdirs(dir, 0777, err) != 0) {
         err->code = ERR_USAGE;
         return -1;
+    }
+    if (path && fs_is_dir(path)) {
+        return err_set(err, ERR_USAGE, "'%s' cannot be written: it is a folder", path);
     }
     if (path &&
         access(dir && *dir ? dir
@@ -261,7 +276,7 @@ int deploy_run(const struct run *run, const struct conf *conf, const struct depl
     rc = work(run, conf, options, events, &tell, result, err);
     result->ms = run_mono_ms(run) - began;
     progress_done(run->progress);
-    if (rc != 0 && result->no_cluster && options->skip_without_cluster) {
+    if (rc != 0 && is_skipped(options, result)) {
         log_info(run->log, "%s; skipped", err_text(err));
         err_clear(err);
         rc = 0;

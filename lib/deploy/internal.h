@@ -42,6 +42,7 @@ struct plan {
     struct strv order;   /* lines of app-sync-order.txt */
     struct strv coming;  /* API groups that definitions of the commit bring */
     struct strv changed; /* with --changed-since: names of the apps it reaches */
+    bool root_changed;   /* and it reaches the root's own manifests */
     struct strv *notes;
     struct tell *tell; /* NULL: nobody is told */
 };
@@ -56,6 +57,11 @@ char *plan_key(const struct plan *plan, const char *key);
 void plan_note(const struct plan *plan, const char *format, ...) PRINTF_LIKE(2, 3);
 /* --apps and --changed-since let it in. */
 bool plan_selects(const struct plan *plan, const struct argocd_app *app);
+/* What is selected is known from the commit alone, and it is nothing: neither an application nor,
+ * with --changed-since, the root. */
+bool plan_selects_none(const struct plan *plan);
+/* ERR_USAGE that says so, with the way out. */
+int plan_fail_without_apps(const struct plan *plan, struct err *err) MUST_CHECK;
 /* A sync of this application prunes: it was asked for, or its policy in Git does. */
 bool plan_prunes(const struct plan *plan, const struct argocd_app *app);
 /* The live Application is as the commit renders it, but for revision and automated sync. */
@@ -98,8 +104,8 @@ int deploy_bootstrap(const struct plan *plan, struct kube *kube, struct err *err
 int deploy_bootstrap_more(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
 
 /* ---- kustomize.c: the part of kustomize that argocd.manifests may need ---- */
-/* The objects that the folder's kustomization makes, as an array that the caller deletes. What needs
- * more than this part is an error, never left out. */
+/* The objects that the folder's kustomization makes, as an array that the caller deletes. What
+ * needs more than this part is an error, never left out. */
 int kustomize_build(const char *folder, cJSON **objects, struct err *err) MUST_CHECK;
 
 /* ---- take.c: one run at a time ---- */
@@ -170,10 +176,11 @@ struct engine {
     bool root_ready; /* the root was synced: its children are as the commit has them */
     bool prepared;
     bool touched;         /* something was changed in the cluster */
+    bool none_selected;   /* that was the error */
     bool dirty;           /* something is to be looked at */
     int64_t held_since;   /* all are live since; 0: not */
     int64_t failed_since; /* the first final failure; 0: none */
-    int64_t grace_ms, stable_ms;
+    int64_t grace_ms, stable_ms, again_ms;
     struct err err; /* ends it */
 };
 

@@ -193,7 +193,11 @@ static int load_kubeconfig(const struct plan *plan, struct http *http, struct in
         return kubeconfig_of_object(plan, http, instance, where, context, out, err);
     }
     if (where && strcmp(where, "in-cluster") == 0) {
-        return kubeconfig_in_cluster(plan->run, out, err);
+        if (kubeconfig_in_cluster(plan->run, out, err) == 0) {
+            return 0;
+        }
+        err->code = ERR_USAGE;
+        return err_prefix(err, "%s: in-cluster", key);
     }
     path = where ? conf_path(plan->run, plan->conf, key) : NULL;
     if (kubeconfig_load(plan->run, path, context, out, err) != 0) {

@@ -71,6 +71,9 @@ static int make_options(const struct plan *plan, cJSON *out, struct err *err)
     if (options->skip_without_cluster) {
         json_set_str(out, "if-no-cluster", "skip");
     }
+    if (options->skip_without_apps) {
+        json_set_str(out, "if-no-apps", "skip");
+    }
     if (options->apps.len) {
         cJSON *apps = json_set_array(out, "apps");
 

@@ -95,6 +95,7 @@ void result_from_json(struct deploy_result *result, const cJSON *json)
     const cJSON *app;
 
     result->no_cluster = json_bool(json, "noCluster", false);
+    result->no_apps = json_bool(json, "noApps", false);
     result->apps = xcalloc((size_t)cJSON_GetArraySize(list) + 1, sizeof(*result->apps));
     cJSON_ArrayForEach(app, list)
     {
@@ -190,6 +191,7 @@ cJSON *deploy_json(const struct deploy_result *result, const struct err *err)
     json_set_str(json, "argocd", result->argocd);
     json_set_bool(json, "dryRun", result->dry_run);
     json_set_bool(json, "noCluster", result->no_cluster);
+    json_set_bool(json, "noApps", result->no_apps);
     json_set_str(json, "startedAt", time_rfc3339_ms(result->started_ms).text);
     json_set_i64(json, "milliseconds", result->ms);
     json_set_i64(json, "status", err_exit_status(err));

@@ -426,11 +426,16 @@ static struct page_item item_of(struct draft *draft, const struct deploy_app *ap
 
 /* ---- at a glance ---- */
 
+static bool is_skipped(const struct deploy_result *result)
+{
+    return result->no_cluster || result->no_apps;
+}
+
 static const char *result_word(const struct draft *draft)
 {
     switch (draft->how->code) {
     case ERR_NONE:
-        return draft->result->no_cluster          ? "Skipped"
+        return is_skipped(draft->result)          ? "Skipped"
                : draft->tell->options->check_only ? "Checked"
                : draft->tell->options->dry_run    ? "Planned"
                                                   : "Live";
@@ -450,7 +455,7 @@ static enum page_tone result_tone(const struct draft *draft)
 {
     switch (draft->how->code) {
     case ERR_NONE:
-        return draft->result->no_cluster ? PAGE_PLAIN : PAGE_GOOD;
+        return is_skipped(draft->result) ? PAGE_PLAIN : PAGE_GOOD;
     case ERR_INTERRUPTED:
     case ERR_TERMINATED:
     case ERR_NO_CLUSTER:

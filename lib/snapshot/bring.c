@@ -137,6 +137,7 @@ static int bring_object(const struct bring *bring, size_t number, struct journal
                                 .object = &item->object,
                                 .connections = bring->options->connections,
                                 .part_size = bring->options->part_size,
+                                .stall_ms = bring->options->stall_ms,
                                 .tree_fd = place_old_tree(bring->place),
                                 .limits = *limits,
                                 .journal = journal,

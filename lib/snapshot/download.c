@@ -108,6 +108,7 @@ static int prepare(struct archive *archive, struct fetch_sink *sink, struct err 
                               .connections = download->connections,
                               .part_size = part_size,
                               .sink = sink,
+                              .stall_ms = download->stall_ms,
                               .retry_ms = PART_RETRY_MS};
     return fetch_new(&spec, &archive->fetch, err);
 }

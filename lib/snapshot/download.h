@@ -12,6 +12,7 @@ struct download {
     const struct gcs_object *object;
     int connections;
     uint64_t part_size; /* at most */
+    int64_t stall_ms;
     int tree_fd;
     struct unpack_limits limits;
     struct journal *journal;         /* gets what is finished; or NULL */

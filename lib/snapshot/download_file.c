@@ -61,6 +61,7 @@ static int fetch_all(const struct download *download, struct file *file, struct 
                               .connections = download->connections,
                               .part_size = (size_t)download->part_size,
                               .sink = &sink,
+                              .stall_ms = download->stall_ms,
                               .retry_ms = PART_RETRY_MS};
     struct fetch *fetch = NULL;
     if (fetch_new(&spec, &fetch, err) != 0)

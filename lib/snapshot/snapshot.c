@@ -52,6 +52,7 @@ static int look(struct load *load, struct err *err)
 {
     begin_phase(load, "look", "looking at the snapshot");
     if (place_find(load->run, load->options->to, &load->place, err) != 0 ||
+        (!load->options->replace && place_refuse_foreign(load->place, err) != 0) ||
         set_find(load->gcs, load->http, load->options, &load->set, err) != 0)
         return -1;
     load->note = place_read_note(load->place);

@@ -12,20 +12,29 @@
 /* ---- what may be asked for ---- */
 
 static const struct wire_option deploy_options[] = {
-    {"cluster", WIRE_TEXT},       {"revision", WIRE_COMMIT},
-    {"apps", WIRE_TEXTS},         {"changed-since", WIRE_COMMIT},
-    {"stable-for", WIRE_MS},      {"in-progress", WIRE_TEXT},
-    {"lock-timeout", WIRE_MS},    {"prune", WIRE_FLAG},
-    {"bootstrap", WIRE_FLAG},     {"no-check", WIRE_FLAG},
-    {"if-no-cluster", WIRE_TEXT}, {"dry-run", WIRE_FLAG},
-    {"output", WIRE_TEXT},        {"verbose", WIRE_COUNT},
-    {"quiet", WIRE_FLAG},         {NULL, WIRE_FLAG},
+    {"cluster", WIRE_TEXT},
+    {"revision", WIRE_COMMIT},
+    {"apps", WIRE_TEXTS},
+    {"changed-since", WIRE_COMMIT},
+    {"stable-for", WIRE_MS},
+    {"in-progress", WIRE_TEXT},
+    {"lock-timeout", WIRE_MS},
+    {"prune", WIRE_FLAG},
+    {"bootstrap", WIRE_FLAG},
+    {"no-check", WIRE_FLAG},
+    {"if-no-cluster", WIRE_TEXT},
+    {"if-no-apps", WIRE_TEXT},
+    {"dry-run", WIRE_FLAG},
+    {"output", WIRE_TEXT},
+    {"verbose", WIRE_COUNT},
+    {"quiet", WIRE_FLAG},
+    {NULL, WIRE_FLAG},
 };
 static const struct wire_option load_options[] = {
-    {"tag", WIRE_TEXT},       {"loader", WIRE_TEXT},   {"connections", WIRE_COUNT},
-    {"if-needed", WIRE_FLAG}, {"no-gate", WIRE_FLAG},  {"dry-run", WIRE_FLAG},
-    {"output", WIRE_TEXT},    {"verbose", WIRE_COUNT}, {"quiet", WIRE_FLAG},
-    {"", WIRE_URL},           {NULL, WIRE_FLAG},
+    {"tag", WIRE_TEXT},       {"loader", WIRE_TEXT},  {"connections", WIRE_COUNT},
+    {"if-needed", WIRE_FLAG}, {"replace", WIRE_FLAG}, {"no-gate", WIRE_FLAG},
+    {"dry-run", WIRE_FLAG},   {"output", WIRE_TEXT},  {"verbose", WIRE_COUNT},
+    {"quiet", WIRE_FLAG},     {"", WIRE_URL},         {NULL, WIRE_FLAG},
 };
 /* What says what to deploy and how; never how the cluster is reached, nor what is run there. */
 static const char *const deploy_keys[] = {

@@ -383,7 +383,7 @@ def test_endpoint_that_never_answers(folder):
     with silent_port() as port:
         started = [start_moved(tool, folder, port, "--timeout", "1s") for tool in WORK]
         for process in started:
-            result = finish(process, timeout=20)
+            result = finish(process)
             assert result.status == 6, result
             assert "timed out" in error_of(result), result
 

@@ -59,7 +59,7 @@ def test_follow_tells_what_was_lost(cloud):
     emulator = cloud("#!/bin/sh\nseq -f 'a long line of output, number %.0f' 60000\n"
                      + STEERED.partition("\n")[2])
     running = emulator.start("necoops-create", "--follow", "--set", "instance.localSsds=0")
-    running.wait_for("number 60000", timeout=60)
+    running.wait_for("number 60000")
     emulator.set_metadata(emulator.instances()[0], go="on")
     result = running.end()
     assert result.status == 0, result

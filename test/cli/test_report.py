@@ -155,9 +155,14 @@ def test_a_report_however_it_ends(world):
 def test_a_report_that_cannot_be_written(world):
     """That is told before anything is touched; a folder that is missing is made."""
     (world.apps.clone / "file").write_text("")
-    done = world.deploy("--report", "file/report.html")
-    assert done.status == 2 and "'file'" in done.err, done
-    assert "taking the cluster" not in done.err
+    (world.apps.clone / "folder").mkdir()
+    for option in ("--report", "--junit", "--events"):
+        for path, words in (("file/x", "'file'"), ("folder", "'folder'"),
+                            ("", "wants the name of a file")):
+            done = world.deploy(option, path)
+            assert done.status == 2 and words in done.err, done
+            assert len(done.err.splitlines()) == 1 and done.out == "", done
+    assert world.emulator.calls("GET") == [], "nothing was asked"
     assert world.deploy("--report", "new/report.html").status == 0
     assert (world.apps.clone / "new/report.html").exists()
 

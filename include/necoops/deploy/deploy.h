@@ -28,6 +28,7 @@ struct deploy_options {
     bool prune;
     bool bootstrap; /* install Argo CD when it is missing */
     bool skip_without_cluster; /* no cluster: nothing to do, instead of ERR_NO_CLUSTER */
+    bool skip_without_apps;    /* no application is selected: nothing to do, instead of ERR_USAGE */
     enum deploy_in_progress in_progress;
     int64_t lock_timeout_ms; /* -1: as configured */
     const char *mirror; /* folder of a copy of the repository, fetched first; or NULL */
@@ -65,6 +66,7 @@ struct deploy_result {
     char *revision;  /* the commit, or "" when it is not known */
     char *argocd;    /* its image, or "" */
     bool no_cluster; /* skipped for want of one */
+    bool no_apps;    /* none was selected */
     bool dry_run, check_only;
     int64_t started_ms, ms;  /* wall clock; duration */
     struct deploy_app *apps; /* the root first, then in order of sync */

@@ -83,6 +83,13 @@ static int make_authority(struct cluster *cluster, const struct cluster_spec *sp
     return 0;
 }
 
+static void restarted(void *service)
+{
+    struct api *api = service;
+
+    api->oldest = store_version(api->store);
+}
+
 static int listen_on(struct cluster *cluster, struct err *err)
 {
     struct certificate certificate = {0};
@@ -96,6 +103,7 @@ static int listen_on(struct cluster *cluster, struct err *err)
         .body_cap = BODY_CAP,
         .ca_pem = cluster->authority.cert_pem,
         .extra_host = "kubernetes.default.svc",
+        .restarted = restarted,
     };
     int result;
 
