@@ -263,10 +263,9 @@ static int check_use(const struct plan *plan, struct err *err)
     const struct deploy_options *options = plan->options;
 
     if (plan->follow && (options->restore || options->upgrade_from)) {
-        return err_set(err, ERR_USAGE,
-                       "%s is for clusters that run commits, and '%s' watches branch '%s'",
-                       options->restore ? "--restore" : "--upgrade-from", plan->cluster,
-                       plan->branch);
+        return err_set(
+            err, ERR_USAGE, "%s is for clusters that run commits, and '%s' watches branch '%s'",
+            options->restore ? "--restore" : "--upgrade-from", plan->cluster, plan->branch);
     }
     return 0;
 }
@@ -307,6 +306,9 @@ static int work(const struct run *run, const struct conf *conf,
         result->no_apps = true;
         return plan_fail_without_apps(&plan, err);
     }
+    if (deploy_is_remote(conf, options)) {
+        return deploy_remotely(&plan, result, err);
+    }
     if (options->upgrade_from && plan_before(&plan, &before_options, &before, result, err) != 0) {
         return -1;
     }
@@ -330,6 +332,9 @@ static int write_reports(const struct tell *tell, struct events *events, const s
 {
     const struct deploy_options *options = tell->options;
 
+    if (tell->result->output) { /* they came from the instance */
+        return 0;
+    }
     emit_end(events, tell->result, how);
     if ((!options->junit || result_write_junit(tell->result, options->junit, how, err) == 0) &&
         (!options->report || tell_write_page(tell, events, options->report, how, err) == 0)) {

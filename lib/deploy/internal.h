@@ -78,6 +78,10 @@ int64_t plan_group(const struct plan *plan, const struct argocd_app *app);
 /* ---- commit.c ---- */
 int plan_commit(struct plan *plan, struct err *err) MUST_CHECK;
 
+/* ---- fetch.c: a copy of the repository (--mirror) ---- */
+/* What cannot be fetched is a note: the cluster's Argo CD may still be able to. */
+int plan_fetch(struct plan *plan, struct err *err) MUST_CHECK;
+
 /* ---- render.c: what the commit holds, read from the repository at hand ---- */
 int plan_render(struct plan *plan, struct err *err) MUST_CHECK;
 /* Which apps the changes since a revision reach. */
@@ -92,6 +96,10 @@ int plan_build(struct plan *plan, struct err *err) MUST_CHECK;
 /* ---- reach.c: the cluster ---- */
 int deploy_reach(const struct plan *plan, struct http *http, struct reached *out,
                  struct err *err) MUST_CHECK;
+
+/* ---- remote.c: through the agent on the instance ---- */
+bool deploy_is_remote(const struct conf *conf, const struct deploy_options *options);
+int deploy_remotely(struct plan *plan, struct deploy_result *result, struct err *err) MUST_CHECK;
 
 /* ---- bootstrap.c: Argo CD where there is none ---- */
 int deploy_bootstrap(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
@@ -252,6 +260,8 @@ int restore_run(const struct deploy_restore *restore, struct engine *engine,
                 struct deploy_result *result, struct err *err) MUST_CHECK;
 
 /* ---- result.c, explain.c ---- */
+/* What deploy_json has made of one, as far as people are told of it. */
+void result_from_json(struct deploy_result *result, const cJSON *json);
 void result_take(struct deploy_result *result, const struct engine *engine);
 /* Events, logs and manifests behind what failed; best effort, within a time limit. */
 void explain_failures(const struct engine *engine, struct deploy_result *result);
