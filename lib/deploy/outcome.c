@@ -108,12 +108,9 @@ int engine_outcome(struct engine *engine, struct err *err)
         engine->held_since = 0;
         return 0;
     }
-    if (engine_count(engine, STEP_HELD, false) == 0) {
-        return err_set(err, ERR_USAGE, "no application is selected: '%s' has no children%s",
-                       engine->plan->root,
-                       engine->plan->options->apps.len || engine->plan->options->changed_since
-                           ? " that --apps and --changed-since let in"
-                           : "");
+    if (engine_count(engine, STEP_HELD, false) == 0 && !engine->plan->root_changed) {
+        engine->none_selected = true;
+        return plan_fail_without_apps(engine->plan, err);
     }
     if (!engine->touched) {
         return 1;

@@ -26,8 +26,11 @@ char *plan_key(const struct plan *plan, const char *key)
 static bool lives_on_instance(const struct plan *plan)
 {
     const char *name = conf_str(plan->conf, "instance.name");
+    autofree char *via = plan_key(plan, "via");
 
-    return name && strcmp(plan->cluster, name) == 0 && conf_str(plan->conf, "project");
+    /* where we run on it ourselves, it is there */
+    return name && strcmp(plan->cluster, name) == 0 && conf_str(plan->conf, "project") &&
+           strcmp(conf_str(plan->conf, via), "here") != 0;
 }
 
 static int no_cluster(const struct plan *plan, struct err *err, const char *why)
@@ -190,7 +193,11 @@ static int load_kubeconfig(const struct plan *plan, struct http *http, struct in
         return kubeconfig_of_object(plan, http, instance, where, context, out, err);
     }
     if (where && strcmp(where, "in-cluster") == 0) {
-        return kubeconfig_in_cluster(plan->run, out, err);
+        if (kubeconfig_in_cluster(plan->run, out, err) == 0) {
+            return 0;
+        }
+        err->code = ERR_USAGE;
+        return err_prefix(err, "%s: in-cluster", key);
     }
     path = where ? conf_path(plan->run, plan->conf, key) : NULL;
     if (kubeconfig_load(plan->run, path, context, out, err) != 0) {
@@ -295,10 +302,10 @@ static int connect_cluster(const struct plan *plan, struct http *http, struct in
     autofree char *via_key = plan_key(plan, "via");
 
     if (strcmp(conf_str(plan->conf, via_key), "instance") == 0) {
-        return err_set(err, ERR_USAGE,
-                       "cluster '%s' is to be reached through the agent on its instance ('%s'), "
-                       "which this version cannot do; give clusters.%s.kubeconfig and via: direct",
-                       plan->cluster, via_key, plan->cluster);
+        return err_set(err, ERR_UNREACHABLE,
+                       "cluster '%s' is not reached from here, only through the agent on its "
+                       "instance ('%s')",
+                       plan->cluster, via_key);
     }
     if (load_kubeconfig(plan, http, instance, &config, err) != 0 ||
         start_tunnel(plan, reached, err) != 0 ||

@@ -283,9 +283,22 @@ static void drop_cancelled(struct http *http)
     }
 }
 
+/* What a handler does with a piece of one answer (write it to a slow disk) is no silence of the
+ * others. */
+static void forgive(struct http *http, int64_t since)
+{
+    int64_t took = run_mono_ms(http->run) - since;
+
+    for (struct http_transfer *at = http->first; at != NULL && took > 0; at = at->next) {
+        if (at->state == RUNNING && at->last_moved <= since)
+            at->last_moved += took;
+    }
+}
+
 static int move(struct http *http, struct err *err)
 {
     CURLMcode code;
+    int64_t before;
     int running;
 
     for (struct http_transfer *at = http->first; at != NULL; at = at->next) {
@@ -294,9 +307,11 @@ static int move(struct http *http, struct err *err)
         if (ended != CURLE_OK)
             end_try(at, ended, CUT_NONE);
     }
+    before = run_mono_ms(http->run);
     http->in_curl = true;
     code = curl_multi_perform(http->multi, &running);
     http->in_curl = false;
+    forgive(http, before);
     if (code != CURLM_OK)
         return err_set(err, ERR_FAILED, "cannot move transfers: %s", curl_multi_strerror(code));
     return 0;

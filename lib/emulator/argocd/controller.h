@@ -58,7 +58,7 @@ struct controller {
     char *images[2]; /* of its workload as StatefulSet and as Deployment, or NULL */
     /* the thread */
     pthread_t thread;
-    volatile sig_atomic_t stop; /* also ends a child process that is running */
+    atomic_int stop; /* also ends a child process that is running */
     int wake_fd;
     struct queue_item *items;
     size_t items_len, items_size;

@@ -85,10 +85,10 @@ static int read_duration(const struct rule *rule, const char *key, int64_t *out,
 }
 
 static const char *const known_keys[] = {
-    "listener", "method",  "path",  "query",       "n",       "count",       "until", "status",
-    "reason",   "message", "body",  "html",        "badjson", "retry-after", "reset", "close",
-    "truncate", "stall",   "delay", "flip",        "after",   "operation",   "zone",  "target",
-    "error",    "vanish",  "down",  "application", "argocd",  "pause",
+    "listener", "method",  "path",  "query",  "n",       "count",       "until",  "status",
+    "reason",   "message", "body",  "html",   "badjson", "retry-after", "reset",  "close",
+    "truncate", "stall",   "delay", "flip",   "after",   "header",      "drop",   "operation",
+    "zone",     "target",  "error", "vanish", "down",    "application", "argocd", "pause",
 };
 
 static bool known_key(const char *key)
@@ -120,10 +120,11 @@ struct kind_name {
 };
 
 static const struct kind_name kind_names[] = {
-    {"status", FAULT_STATUS},   {"html", FAULT_HTML},   {"badjson", FAULT_BADJSON},
-    {"reset", FAULT_RESET},     {"close", FAULT_CLOSE}, {"truncate", FAULT_TRUNCATE},
-    {"stall", FAULT_STALL},     {"delay", FAULT_DELAY}, {"flip", FAULT_FLIP},
-    {"error", FAULT_OPERATION}, {"down", FAULT_DOWN},   {"argocd", FAULT_ARGOCD},
+    {"status", FAULT_STATUS}, {"html", FAULT_HTML},     {"badjson", FAULT_BADJSON},
+    {"reset", FAULT_RESET},   {"close", FAULT_CLOSE},   {"truncate", FAULT_TRUNCATE},
+    {"stall", FAULT_STALL},   {"delay", FAULT_DELAY},   {"flip", FAULT_FLIP},
+    {"header", FAULT_HEADER}, {"drop", FAULT_DROP},     {"error", FAULT_OPERATION},
+    {"down", FAULT_DOWN},     {"argocd", FAULT_ARGOCD},
 };
 
 static int read_kind(struct rule *rule, struct err *err)
@@ -185,6 +186,10 @@ static int read_amount(struct rule *rule, struct err *err)
         return read_duration(rule, "stall", &action->number, err);
     case FAULT_DELAY:
         return read_duration(rule, "delay", &action->number, err);
+    case FAULT_HEADER:
+        if (strchr(rule_value(rule, "header"), ':') == NULL)
+            return err_set(err, ERR_USAGE, "fault '%s': 'header' wants NAME: VALUE", rule->text);
+        return 0;
     case FAULT_DOWN:
         return read_duration(rule, "down", &action->number, err);
     case FAULT_ARGOCD:
@@ -231,6 +236,7 @@ static void read_texts(struct rule *rule)
         action->message = "The service is currently unavailable.";
     action->body = rule_value(rule, "body");
     action->retry_after = rule_value(rule, "retry-after");
+    action->header = rule_value(rule, action->kind == FAULT_DROP ? "drop" : "header");
     action->error = rule_value(rule, action->kind == FAULT_ARGOCD ? "argocd" : "error");
     action->vanish = rule_value(rule, "vanish") != NULL;
     action->after = rule_value(rule, "after") != NULL;

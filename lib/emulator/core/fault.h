@@ -5,7 +5,9 @@
  *              n=N the N-th request that matches (1), count=N so many in a row (1; 0: for ever),
  *              until=DURATION recovered so long after its first hit
  *   doing      status=N [reason= message= retry-after= body=], html=N, badjson, reset, close,
- *              truncate=BYTES, stall=DURATION, delay=DURATION, flip=OFFSET, down=DURATION
+ *              truncate=BYTES, stall=DURATION, delay=DURATION, flip=OFFSET, down=DURATION,
+ *              header=NAME: VALUE (of the answer, instead of its own), drop=NAME (a header of the
+ *              request, which the handler does not see)
  *   after      the handler does its work and only then the fault hides its answer
  *
  * A rule with operation=TYPE (insert, delete, …) faults operations of Compute Engine instead:
@@ -35,6 +37,8 @@ enum fault_kind {
     FAULT_STALL,
     FAULT_DELAY,
     FAULT_FLIP,
+    FAULT_HEADER,
+    FAULT_DROP,
     FAULT_DOWN,
     FAULT_OPERATION,
     FAULT_ARGOCD,
@@ -48,7 +52,8 @@ struct fault_action {
     int status;
     int64_t number; /* bytes, offset, milliseconds */
     const char *reason, *message, *body, *retry_after;
-    const char *error; /* operation; what Argo CD does */
+    const char *header; /* header: the line; drop: the name */
+    const char *error;  /* operation; what Argo CD does */
     bool vanish;
 };
 

@@ -99,6 +99,8 @@ const char *request_query(const struct request *request, const char *name)
 
 const char *request_header(const struct request *request, const char *name)
 {
+    if (request->hidden != NULL && strcasecmp(request->hidden, name) == 0)
+        return NULL;
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 

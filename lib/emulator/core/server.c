@@ -149,7 +149,11 @@ static void find_fault(struct exchange *exchange)
                                     .path = exchange->path,
                                     .query = exchange->search};
     struct server *server = request->listener->server;
-    if (faults_request(server->faults, &subject, &exchange->fault) && server->log != NULL)
+    if (!faults_request(server->faults, &subject, &exchange->fault))
+        return;
+    if (exchange->fault.kind == FAULT_DROP)
+        exchange->request.hidden = exchange->fault.header;
+    if (server->log != NULL)
         log_info(server->log, "fault '%s' hits %s %s", exchange->fault.rule, request->method,
                  exchange->path);
 }

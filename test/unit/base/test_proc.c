@@ -292,7 +292,7 @@ static void who_outlives_its_parent_is_ended(void **state)
 static void a_signal_to_the_run_ends_the_child(void **state)
 {
     static const char *const argv[] = {"sleep", "100", NULL};
-    volatile sig_atomic_t number = SIGTERM;
+    atomic_int number = SIGTERM;
     struct run run = real;
     autooutcome struct outcome o;
 
@@ -303,7 +303,7 @@ static void a_signal_to_the_run_ends_the_child(void **state)
     assert_err(o.err, ERR_TERMINATED, "terminated");
 }
 
-static volatile sig_atomic_t alarmed;
+static atomic_int alarmed;
 static int alarm_fd;
 
 static void on_alarm(int unused)

@@ -69,6 +69,14 @@ static void test_values(void **state)
     assert_string_equal(action.reason, "quotaExceeded");
     assert_true(action.after);
     faults_free(faults);
+    faults = make("header=Content-Range: bytes 0-1/2");
+    assert_true(hit(faults, "GET", "/", &action));
+    assert_string_equal(action.header, "Content-Range: bytes 0-1/2");
+    faults_free(faults);
+    faults = make("drop=Range");
+    assert_true(hit(faults, "GET", "/", &action));
+    assert_string_equal(action.header, "Range");
+    faults_free(faults);
     faults = make("stall=1m30s");
     assert_true(hit(faults, "GET", "/", &action));
     assert_int_equal(action.number, 90000);
