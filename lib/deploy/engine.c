@@ -90,6 +90,16 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
     engine->root->group = INT64_MIN;
 }
 
+void engine_halt(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->len; i++) {
+        if (engine->members[i]->pending) {
+            kube_cancel(engine->members[i]->pending);
+            engine->members[i]->pending = NULL;
+        }
+    }
+}
+
 void engine_clear(struct engine *engine)
 {
     kube_watch_free(engine->watch);
@@ -122,6 +132,7 @@ static void seen(void *arg, const cJSON *object)
     member->app = app;
     member->present = true;
     member->as_rendered = plan_renders(engine->plan, object);
+    restore_see(engine->restore, object, engine->touched);
     engine->dirty = member->dirty = true;
 }
 

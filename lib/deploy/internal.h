@@ -50,6 +50,9 @@ struct plan {
 int plan_make(const struct run *run, const struct conf *conf, const struct deploy_options *options,
               struct strv *notes, struct plan *out, struct err *err) MUST_CHECK;
 void plan_clear(struct plan *plan);
+/* The cluster of the options is known and enabled. */
+int plan_check_cluster(const struct run *run, const struct conf *conf,
+                       const struct deploy_options *options, struct err *err) MUST_CHECK;
 #define autoplan CLEANUP(plan_clear)
 /* "clusters.NAME.KEY"; caller frees. */
 char *plan_key(const struct plan *plan, const char *key);
@@ -75,6 +78,10 @@ int64_t plan_group(const struct plan *plan, const struct argocd_app *app);
 /* ---- commit.c ---- */
 int plan_commit(struct plan *plan, struct err *err) MUST_CHECK;
 
+/* ---- fetch.c: a copy of the repository (--mirror) ---- */
+/* What cannot be fetched is a note: the cluster's Argo CD may still be able to. */
+int plan_fetch(struct plan *plan, struct err *err) MUST_CHECK;
+
 /* ---- render.c: what the commit holds, read from the repository at hand ---- */
 int plan_render(struct plan *plan, struct err *err) MUST_CHECK;
 /* Which apps the changes since a revision reach. */
@@ -89,6 +96,10 @@ int plan_build(struct plan *plan, struct err *err) MUST_CHECK;
 /* ---- reach.c: the cluster ---- */
 int deploy_reach(const struct plan *plan, struct http *http, struct reached *out,
                  struct err *err) MUST_CHECK;
+
+/* ---- remote.c: through the agent on the instance ---- */
+bool deploy_is_remote(const struct conf *conf, const struct deploy_options *options);
+int deploy_remotely(struct plan *plan, struct deploy_result *result, struct err *err) MUST_CHECK;
 
 /* ---- bootstrap.c: Argo CD where there is none ---- */
 int deploy_bootstrap(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
@@ -116,6 +127,7 @@ enum step {
 };
 
 struct engine;
+struct deploy_restore;
 
 struct member {
     struct engine *engine;
@@ -157,6 +169,7 @@ struct engine {
     struct events *events;
     const struct argocd_install *install;
     struct kube_lock *lock; /* NULL: none is needed */
+    struct deploy_restore *restore; /* NULL: nothing is put back */
     struct kube_watch *watch;
     struct member **members; /* sorted by name */
     size_t len, size;
@@ -182,6 +195,8 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
                  const struct argocd_install *install, struct events *events);
 void engine_clear(struct engine *engine);
 #define autoengine CLEANUP(engine_clear)
+/* Requests that are still on their way are given up. */
+void engine_halt(struct engine *engine);
 /* Starts the list and the watch; and what follows from the list before the first step. */
 void engine_list(struct engine *engine);
 void engine_prepare(struct engine *engine);
@@ -232,7 +247,21 @@ void ask_hold(struct member *member);
 void ask_termination(struct member *member);
 void ask_refresh(struct member *member);
 
+/* ---- restore.c: what was before ---- */
+
+struct deploy_restore *restore_new(void);
+void restore_free(struct deploy_restore *restore); /* NULL is fine */
+/* A commit that this run deploys. These two do nothing when `restore` is NULL. */
+void restore_expect(struct deploy_restore *restore, const char *commit);
+/* An application as the cluster shows it; `touched`: after our first change. */
+void restore_see(struct deploy_restore *restore, const cJSON *application, bool touched);
+/* At the end; the lease is still held. */
+int restore_run(const struct deploy_restore *restore, struct engine *engine,
+                struct deploy_result *result, struct err *err) MUST_CHECK;
+
 /* ---- result.c, explain.c ---- */
+/* What deploy_json has made of one, as far as people are told of it. */
+void result_from_json(struct deploy_result *result, const cJSON *json);
 void result_take(struct deploy_result *result, const struct engine *engine);
 /* Events, logs and manifests behind what failed; best effort, within a time limit. */
 void explain_failures(const struct engine *engine, struct deploy_result *result);

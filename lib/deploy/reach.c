@@ -26,8 +26,11 @@ char *plan_key(const struct plan *plan, const char *key)
 static bool lives_on_instance(const struct plan *plan)
 {
     const char *name = conf_str(plan->conf, "instance.name");
+    autofree char *via = plan_key(plan, "via");
 
-    return name && strcmp(plan->cluster, name) == 0 && conf_str(plan->conf, "project");
+    /* where we run on it ourselves, it is there */
+    return name && strcmp(plan->cluster, name) == 0 && conf_str(plan->conf, "project") &&
+           strcmp(conf_str(plan->conf, via), "here") != 0;
 }
 
 static int no_cluster(const struct plan *plan, struct err *err, const char *why)
@@ -242,13 +245,30 @@ static int ask_version(struct kube *kube, int64_t retry_ms, struct err *err)
     return kube_call(kube, &call, NULL, err);
 }
 
+/* One that went to the background by itself (ssh -f) has ended with 0. */
+static int check_tunnel(const struct reached *reached, struct err *err)
+{
+    int status;
+
+    if (!proc_ended(reached->tunnel, &status) || status == 0) {
+        return 0;
+    }
+    return err_set(err, ERR_UNREACHABLE, "its tunnel ended with status %d", status);
+}
+
 /* Until the tunnel carries, or has had its time. */
-static int wait_for_tunnel(const struct plan *plan, struct kube *kube, struct err *err)
+static int wait_for_tunnel(const struct plan *plan, const struct reached *reached, struct err *err)
 {
     int64_t until = run_mono_ms(plan->run) + TUNNEL_MS;
 
-    while (ask_version(kube, -1, err) != 0) {
-        if (err->code != ERR_UNREACHABLE || run_mono_ms(plan->run) > until) {
+    while (ask_version(reached->kube, -1, err) != 0) {
+        if (err->code != ERR_UNREACHABLE) {
+            return -1;
+        }
+        if (run_mono_ms(plan->run) > until) {
+            return err_prefix(err, "its tunnel carries nothing after %d s", TUNNEL_MS / 1000);
+        }
+        if (check_tunnel(reached, err) != 0) {
             return -1;
         }
         err_clear(err);
@@ -261,7 +281,7 @@ static int wait_for_tunnel(const struct plan *plan, struct kube *kube, struct er
 
 static int ask_cluster(const struct plan *plan, const struct reached *reached, struct err *err)
 {
-    int rc = reached->tunnel > 0 ? wait_for_tunnel(plan, reached->kube, err)
+    int rc = reached->tunnel > 0 ? wait_for_tunnel(plan, reached, err)
                                  : ask_version(reached->kube, ANSWER_MS, err);
 
     if (rc == 0) {
@@ -282,10 +302,10 @@ static int connect_cluster(const struct plan *plan, struct http *http, struct in
     autofree char *via_key = plan_key(plan, "via");
 
     if (strcmp(conf_str(plan->conf, via_key), "instance") == 0) {
-        return err_set(err, ERR_USAGE,
-                       "cluster '%s' is to be reached through the agent on its instance ('%s'), "
-                       "which this version cannot do; give clusters.%s.kubeconfig and via: direct",
-                       plan->cluster, via_key, plan->cluster);
+        return err_set(err, ERR_UNREACHABLE,
+                       "cluster '%s' is not reached from here, only through the agent on its "
+                       "instance ('%s')",
+                       plan->cluster, via_key);
     }
     if (load_kubeconfig(plan, http, instance, &config, err) != 0 ||
         start_tunnel(plan, reached, err) != 0 ||

@@ -63,7 +63,8 @@ class Race(Place):
         return self.kubectl("get", "configmap", "-n", "web", "web", "-o", "jsonpath={.data.greeting}")
 
     def argv(self, *args):
-        return super().argv("--set", "deploy.askAgain=300ms", *args)
+        """What is checked before the cluster is touched is not the subject."""
+        return super().argv("--set", "deploy.askAgain=300ms", "--no-check", *args)
 
     def start(self, *args, **kwargs):
         (self.folder / "e.jsonl").unlink(missing_ok=True)

@@ -20,7 +20,7 @@ class Place:
     """An emulator with a cluster, and a clone of the rehearsal's apps."""
 
     def __init__(self, folder, start_emulator, argocd="v2.14.21", timings=QUICK, mirrors=(),
-                 **kwargs):
+                 cluster=None, clusters=None, **kwargs):
         self.folder = folder
         self.bare, self.clone = folder / "apps.git", folder / "clone"
         first = folder / "first"
@@ -32,8 +32,9 @@ class Place:
         self.git("clone", "-q", self.bare, self.clone, cwd=folder)
         self.git("remote", "set-url", "origin", REPO)
         self.git("config", f"url.{self.bare}.insteadOf", REPO)
-        seed = {"clusters": {"ci": {"nodes": 2, "kubeconfig": str(folder / "kubeconfig"),
-                                    "argocd": argocd}}}
+        seed = {"clusters": clusters or {
+            "ci": {"nodes": 2, "kubeconfig": str(folder / "kubeconfig"), "argocd": argocd,
+                   **(cluster or {})}}}
         self.emulator = start_emulator(seed=seed, mirrors=[f"{REPO}={self.bare}", *mirrors],
                                        timings=timings, **kwargs)
         self.configure()
