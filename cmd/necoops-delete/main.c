@@ -275,8 +275,6 @@ static int check_options(struct cli *cli, struct err *err)
         return err_set(err, ERR_USAGE, "--name does not go with --expired and --audit");
     if (modes > 0 && options.evidence)
         return err_set(err, ERR_USAGE, "--evidence goes with the deletion of one instance");
-    if (options.extend_ms == 0)
-        return err_set(err, ERR_USAGE, "--extend wants more than 0s, such as 2h");
     bool deletes = !options.audit && options.extend_ms < 0 && !cli->dry_run;
     if (deletes && !options.yes && !cli->terminal)
         return cli_confirm(cli, false, "--yes",
@@ -324,7 +322,8 @@ static const struct opt rows[] = {
     {OPT_FLAG, 0, "audit", NULL, "change nothing; status 1 when anything of ours is there",
      &options.audit},
     {OPT_DURATION, 0, "extend", "DURATION",
-     "move the soft end, at most to the hard end; delete nothing", &options.extend_ms},
+     "move the soft end, at most to the hard end; delete nothing", &options.extend_ms,
+     .min = 1000},
     {OPT_FLAG, .name = NULL},
 };
 

@@ -12,6 +12,7 @@ static struct {
     const char *tag;
     const char *loader;
     int64_t connections;
+    bool replace;
     bool if_needed;
     bool no_gate;
 } given;
@@ -60,6 +61,8 @@ static int settings_load(struct cli *cli, struct settings *settings, struct err 
         .connections = (int)(given.connections ? given.connections
                                                : conf_int(conf, "snapshot.connections", 8)),
         .part_size = (uint64_t)conf_int(conf, "snapshot.partSize", 8 << 20),
+        .stall_ms = conf_duration_ms(conf, "snapshot.stallTimeout", 10000),
+        .replace = given.replace,
         .if_needed = given.if_needed,
         .loader = loader_of(given.loader ? given.loader : conf_str(conf, "snapshot.loader")),
         .load = &settings->load,
@@ -172,6 +175,7 @@ static const struct opt rows[] = {
      &given.loader, .choices = "command|qmp|none"},
     {OPT_INT, 0, "connections", "N", "requests side by side (snapshot.connections)",
      &given.connections, .min = 1, .max = 64},
+    {OPT_FLAG, 0, "replace", NULL, "replace a folder that no snapshot made", &given.replace},
     {OPT_FLAG, 0, "if-needed", NULL, "do nothing when this very snapshot is there and is loaded",
      &given.if_needed},
     {OPT_FLAG, 0, "no-gate", NULL, "do not wait for the cluster after the load", &given.no_gate},

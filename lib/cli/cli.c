@@ -45,7 +45,7 @@ static struct opt *all_options(const struct cli_tool *tool, struct common *commo
         {OPT_CHOICE, 'o', "output", "text|json", "form of the result on standard output",
          &common->output, .choices = "text|json"},
         {OPT_DURATION, 0, "timeout", "DURATION", "give up after so long, such as 90s or 1h30m",
-         &common->timeout_ms},
+         &common->timeout_ms, .min = 1},
         {OPT_FLAG, 0, "dry-run", NULL, "print the plan, change nothing", &common->dry_run},
         {OPT_COUNT, 'v', "verbose", NULL, "say more; twice: every request", &common->verbose},
         {OPT_FLAG, 'q', "quiet", NULL, "only warnings and errors", &common->quiet},

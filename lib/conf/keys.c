@@ -34,7 +34,7 @@ const struct key conf_keys[] = {
     {"instance.programs.archive", KEY_STRING, .help = "gs:// archive of the necoops programs"},
     {"instance.programs.sha256", KEY_STRING, .help = "its SHA-256, 64 hexadecimal digits"},
     {"instance.setup", KEY_PATH, .help = "the team's script, run on the instance at each boot"},
-    {"instance.setupTimeout", KEY_DURATION, "30m", .help = "from boot to ready"},
+    {"instance.setupTimeout", KEY_DURATION, "30m", .min = 1000, .help = "from boot to ready"},
 
     {"schedule.timeZone", KEY_STRING, "UTC", .help = "name in the tz database, Asia/Tokyo"},
     {"schedule.up", KEY_CLOCK, .help = "start of the day"},
@@ -63,6 +63,8 @@ const struct key conf_keys[] = {
     {"snapshot.connections", KEY_INT, "8", .min = 1, .max = 64, .help = "requests side by side"},
     {"snapshot.partSize", KEY_INT, "8388608", .min = 65536, .max = 268435456,
      .help = "bytes of one request"},
+    {"snapshot.stallTimeout", KEY_DURATION, "10s",
+     .help = "a request that gets next to nothing for so long is sent anew"},
     {"snapshot.save.from", KEY_PATH, .help = "folder that is saved; default: snapshot.to"},
     {"snapshot.save.to", KEY_STRING,
      .help = "gs:// pointer to sets (.json); default: snapshot.source"},
@@ -97,6 +99,8 @@ const struct key conf_keys[] = {
     {"deploy.degradedGrace", KEY_DURATION, "1m", .help = "Degraded that may still pass"},
     {"deploy.syncRetries", KEY_INT, "3", .min = 0, .max = 20,
      .help = "tries again of a sync that failed, after 2, 4, 8 … seconds"},
+    {"deploy.askAgain", KEY_DURATION, "10s",
+     .help = "ask Argo CD again for what it has not looked at in so long"},
     {"deploy.lockTimeout", KEY_DURATION, "30m", .help = "wait for another run on the cluster"},
 
     {"notify.alertmanager.service", KEY_STRING,

@@ -80,6 +80,7 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
         .events = events,
         .install = install,
         .grace_ms = conf_duration_ms(plan->conf, "deploy.degradedGrace", 0),
+        .again_ms = conf_duration_ms(plan->conf, "deploy.askAgain", 0),
         .stable_ms = options->stable_ms >= 0 ? options->stable_ms
                                              : conf_duration_ms(plan->conf, "deploy.stableFor", 0),
     };
@@ -87,6 +88,16 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
     engine->root->is_root = true;
     engine->root->selected = true;
     engine->root->group = INT64_MIN;
+}
+
+void engine_halt(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->len; i++) {
+        if (engine->members[i]->pending) {
+            kube_cancel(engine->members[i]->pending);
+            engine->members[i]->pending = NULL;
+        }
+    }
 }
 
 void engine_clear(struct engine *engine)
@@ -121,6 +132,7 @@ static void seen(void *arg, const cJSON *object)
     member->app = app;
     member->present = true;
     member->as_rendered = plan_renders(engine->plan, object);
+    restore_see(engine->restore, object, engine->touched);
     engine->dirty = member->dirty = true;
 }
 

@@ -7,6 +7,7 @@
 #define EVENTS_MOST 3
 #define LOG_LINES   10
 #define ANSWER_MS   5000
+#define AGAIN_MS    250
 #define LOG_CAP     BUF_SMALL
 
 static const struct {
@@ -58,8 +59,8 @@ static cJSON *ask(struct kube *kube, const char *path, bool plain)
 
 /* ---- logs ---- */
 
-static void add_log(struct kube *kube, const char *space, const char *pod, const char *container,
-                    bool previous, struct finding *finding)
+static cJSON *ask_log(struct kube *kube, const char *space, const char *pod, const char *container,
+                      bool previous)
 {
     autofree char *space_part = url_encode(space);
     autofree char *pod_part = url_encode(pod);
@@ -67,10 +68,27 @@ static void add_log(struct kube *kube, const char *space, const char *pod, const
     autofree char *path =
         xasprintf("/api/v1/namespaces/%s/pods/%s/log?container=%s&tailLines=%d%s", space_part,
                   pod_part, container_part, LOG_LINES, previous ? "&previous=true" : "");
-    autojson cJSON *log = ask(kube, path, true);
+    cJSON *log = ask(kube, path, true);
+
+    if (cJSON_IsString(log) && log->valuestring[0]) {
+        return log;
+    }
+    cJSON_Delete(log);
+    return NULL;
+}
+
+/* Of the run that ended; when its log is gone already, or not kept yet, what there is of the other
+ * one. */
+static void add_log(struct kube *kube, const char *space, const char *pod, const char *container,
+                    bool previous, struct finding *finding)
+{
+    autojson cJSON *log = ask_log(kube, space, pod, container, previous);
     char *longer;
 
-    if (!cJSON_IsString(log) || !log->valuestring[0]) {
+    if (!log) {
+        log = ask_log(kube, space, pod, container, !previous);
+    }
+    if (!log) {
         return;
     }
     longer = xasprintf("%s\nlast lines of its log:\n%s", finding->text, log->valuestring);
@@ -85,20 +103,36 @@ static bool is_image_reason(const char *reason)
     return strstr(reason, "Image") != NULL || strcmp(reason, "ErrImagePull") == 0;
 }
 
+/* How its run before this one ended, when it ended badly: "status 137: OOMKilled"; else NULL.
+ * Caller frees. */
+static char *crash_of(const cJSON *status)
+{
+    const char *reason = json_str_or(status, "lastState.terminated.reason", "");
+    int64_t code = 0;
+
+    if (!json_i64(status, "lastState.terminated.exitCode", &code) || code == 0) {
+        return NULL;
+    }
+    return xasprintf("status %lld%s%s", (long long)code, reason[0] ? ": " : "", reason);
+}
+
 static void take_waiting(struct kube *kube, const char *space, const char *pod, const cJSON *status,
                          struct findings *out)
 {
     const char *container = json_str_or(status, "name", "");
     const char *reason = json_str_or(status, "state.waiting.reason", "");
     const char *message = json_str_or(status, "state.waiting.message", "");
+    autofree char *crash = crash_of(status);
     struct finding *finding;
 
     if (!reason[0] || strcmp(reason, "ContainerCreating") == 0 ||
         strcmp(reason, "PodInitializing") == 0) {
         return;
     }
-    finding = add(out, xasprintf("Pod %s/%s, container '%s': %s%s%s", space, pod, container, reason,
-                                 message[0] ? ": " : "", message));
+    finding =
+        add(out, xasprintf("Pod %s/%s, container '%s': %s%s%s%s%s%s", space, pod, container, reason,
+                           message[0] ? ": " : "", message, crash ? " (it ended with " : "",
+                           crash ? crash : "", crash ? ")" : ""));
     finding->container = xstrdup(container);
     finding->member = is_image_reason(reason) ? "image" : NULL;
     if (strcmp(reason, "CrashLoopBackOff") == 0) {
@@ -123,6 +157,26 @@ static void take_ended(struct kube *kube, const char *space, const char *pod, co
     add_log(kube, space, pod, container, false, finding);
 }
 
+/* Between two crashes a container runs, for a moment, as if nothing were wrong with it. */
+static void take_restarted(struct kube *kube, const char *space, const char *pod,
+                           const cJSON *status, struct findings *out)
+{
+    const char *container = json_str_or(status, "name", "");
+    autofree char *crash = crash_of(status);
+    int64_t restarts = 0;
+    struct finding *finding;
+
+    if (!json_at(status, "state.running") || !crash) {
+        return;
+    }
+    json_i64(status, "restartCount", &restarts);
+    finding = add(out, xasprintf("Pod %s/%s, container '%s' runs again after it ended with %s "
+                                 "(restarts: %lld)",
+                                 space, pod, container, crash, (long long)restarts));
+    finding->container = xstrdup(container);
+    add_log(kube, space, pod, container, true, finding);
+}
+
 static void take_containers(struct kube *kube, const char *space, const char *pod,
                             const cJSON *statuses, struct findings *out)
 {
@@ -132,6 +186,7 @@ static void take_containers(struct kube *kube, const char *space, const char *po
     {
         take_waiting(kube, space, pod, status, out);
         take_ended(kube, space, pod, status, out);
+        take_restarted(kube, space, pod, status, out);
     }
 }
 
@@ -242,21 +297,42 @@ static void take_conditions(const char *space, const cJSON *pod, struct findings
     }
 }
 
+static bool has_crashed(const cJSON *pod)
+{
+    const cJSON *status;
+
+    cJSON_ArrayForEach(status, json_at(pod, "status.containerStatuses"))
+    {
+        autofree char *crash = crash_of(status);
+
+        if (crash) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A pod without a readiness probe counts as ready between two crashes. */
 struct pods_of {
-    struct kube *kube;
-    const char *space;
-    size_t taken;
-    cJSON *pods; /* those that are not ready */
+    cJSON *unready, *crashed;
 };
+
+static void keep(cJSON *pods, const cJSON *pod)
+{
+    if (cJSON_GetArraySize(pods) < PODS_MOST) {
+        json_push(pods, json_copy(pod));
+    }
+}
 
 static int keep_pod(void *arg, const cJSON *pod, struct err *err)
 {
     struct pods_of *of = arg;
 
     (void)err;
-    if (of->taken < PODS_MOST && !is_ready(pod)) {
-        json_push(of->pods, json_copy(pod));
-        of->taken++;
+    if (!is_ready(pod)) {
+        keep(of->unready, pod);
+    } else if (has_crashed(pod)) {
+        keep(of->crashed, pod);
     }
     return 0;
 }
@@ -291,8 +367,9 @@ static void take_pods(struct kube *kube, const char *space, const cJSON *workloa
     autofree char *selector = selector_of(workload);
     autofree char *space_part = url_encode(space);
     autoerr struct err ignored = ERR_INIT;
-    autojson cJSON *pods = json_array();
-    struct pods_of of = {.kube = kube, .space = space, .pods = pods};
+    autojson cJSON *unready = json_array();
+    autojson cJSON *crashed = json_array();
+    struct pods_of of = {unready, crashed};
     const cJSON *pod;
 
     if (!selector) {
@@ -302,7 +379,8 @@ static void take_pods(struct kube *kube, const char *space, const cJSON *workloa
     autofree char *path =
         xasprintf("/api/v1/namespaces/%s/pods?labelSelector=%s", space_part, coded);
     (void)!kube_list(kube, path, "pods", keep_pod, &of, NULL, &ignored);
-    cJSON_ArrayForEach(pod, pods)
+    const cJSON *sick = unready->child ? unready : crashed;
+    cJSON_ArrayForEach(pod, sick)
     {
         take_pod(kube, space, pod, out);
     }
@@ -320,11 +398,26 @@ static const char *path_of(const char *group, const char *kind)
     return NULL;
 }
 
-void evidence_find(struct kube *kube, const char *group, const char *kind, const char *space,
-                   const char *name, struct findings *out)
+/* Once; true when the object is there, and something that runs it should be. */
+static bool look(struct kube *kube, const char *kind, const char *path, const char *space,
+                 const char *name, struct findings *out)
+{
+    autojson cJSON *object = ask(kube, path, false);
+
+    if (object && strcmp(kind, "Pod") == 0) {
+        take_pod(kube, space, object, out);
+    } else if (object) {
+        take_pods(kube, space, object, out);
+    }
+    take_events(kube, space, name, out);
+    return object != NULL;
+}
+
+void evidence_find(const struct evidence_source *source, const char *group, const char *kind,
+                   const char *space, const char *name, struct findings *out)
 {
     const char *format = path_of(group, kind);
-    autojson cJSON *object = NULL;
+    autoerr struct err ignored = ERR_INIT;
 
     if (!format || !space[0]) {
         return;
@@ -332,11 +425,12 @@ void evidence_find(struct kube *kube, const char *group, const char *kind, const
     autofree char *space_part = url_encode(space);
     autofree char *name_part = url_encode(name);
     autofree char *path = xasprintf(format, space_part, name_part);
-    object = ask(kube, path, false);
-    if (object && strcmp(kind, "Pod") == 0) {
-        take_pod(kube, space, object, out);
-    } else if (object) {
-        take_pods(kube, space, object, out);
+    /* Pods are being replaced or made just now: a moment later there is something to be seen. */
+    while (look(source->kube, kind, path, space, name, out) && out->len == 0 &&
+           *source->patience_ms > 0) {
+        *source->patience_ms -= AGAIN_MS;
+        if (run_sleep(source->run, AGAIN_MS, "evidence", &ignored) != 0) {
+            return;
+        }
     }
-    take_events(kube, space, name, out);
 }

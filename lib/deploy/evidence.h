@@ -15,10 +15,16 @@ struct findings {
     size_t len;
 };
 
+struct evidence_source {
+    const struct run *run;
+    struct kube *kube;
+    int64_t *patience_ms; /* what may be spent on looking again where nothing is to be seen yet */
+};
+
 /* Looks at the pods behind a workload (or at the pod), their containers, warnings and logs. Best
  * effort: what cannot be read is left out. */
-void evidence_find(struct kube *kube, const char *group, const char *kind, const char *space,
-                   const char *name, struct findings *out);
+void evidence_find(const struct evidence_source *source, const char *group, const char *kind,
+                   const char *space, const char *name, struct findings *out);
 void findings_clear(struct findings *findings);
 #define autofindings CLEANUP(findings_clear)
 

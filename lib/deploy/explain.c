@@ -7,6 +7,7 @@
 #include "necoops/base/text.h"
 
 #define RESOURCES_MOST 5
+#define PATIENCE_MS    3000
 
 /* ---- the manifest ---- */
 
@@ -137,8 +138,8 @@ static void explain_findings(const struct plan *plan, struct deploy_app *app,
     }
 }
 
-static void explain_resource(const struct plan *plan, struct kube *kube, struct deploy_app *app,
-                             const struct argocd_resource *resource)
+static void explain_resource(const struct plan *plan, const struct evidence_source *source,
+                             struct deploy_app *app, const struct argocd_resource *resource)
 {
     CLEANUP(place_clear) struct place place = {0};
     autofindings struct findings findings = {0};
@@ -154,7 +155,7 @@ static void explain_resource(const struct plan *plan, struct kube *kube, struct 
                                resource->message[0] ? ": " : "", resource->message),
                      place.file, place.line, place.changed);
     if (sick || resource->hook) {
-        evidence_find(kube, resource->group, resource->kind, resource->space, resource->name,
+        evidence_find(source, resource->group, resource->kind, resource->space, resource->name,
                       &findings);
         explain_findings(plan, app, resource, &findings);
     }
@@ -226,15 +227,15 @@ static bool is_worth_telling(const struct argocd_app *state, const struct argocd
     return sick || !has_condition(state, "ComparisonError");
 }
 
-static void explain_app(const struct engine *engine, struct deploy_app *app,
-                        const struct argocd_app *state)
+static void explain_app(const struct plan *plan, const struct evidence_source *source,
+                        struct deploy_app *app, const struct argocd_app *state)
 {
     size_t explained = 0;
 
-    explain_conditions(engine->plan, app, state);
+    explain_conditions(plan, app, state);
     for (size_t i = 0; i < state->resources_len && explained < RESOURCES_MOST; i++) {
         if (is_worth_telling(state, &state->resources[i])) {
-            explain_resource(engine->plan, engine->kube, app, &state->resources[i]);
+            explain_resource(plan, source, app, &state->resources[i]);
             explained++;
         }
     }
@@ -242,13 +243,19 @@ static void explain_app(const struct engine *engine, struct deploy_app *app,
 
 void explain_failures(const struct engine *engine, struct deploy_result *result)
 {
+    int64_t patience_ms = PATIENCE_MS;
+    const struct evidence_source source = {engine->run, engine->kube, &patience_ms};
+
     progress_phase(engine->run->progress, "explain", "looking for the reasons");
     for (size_t i = 0; i < result->len; i++) {
         struct deploy_app *app = &result->apps[i];
         const struct member *member = engine_find(engine, app->name);
 
         if (member && member->present && app->started && app->verdict != ARGOCD_DONE) {
-            explain_app(engine, app, &member->app);
+            explain_app(engine->plan, &source, app, &member->app);
+        }
+        if (engine->lock) {
+            kube_lock_tick(engine->lock); /* it is still wanted */
         }
     }
 }

@@ -42,6 +42,7 @@ struct plan {
     struct strv order;   /* lines of app-sync-order.txt */
     struct strv coming;  /* API groups that definitions of the commit bring */
     struct strv changed; /* with --changed-since: names of the apps it reaches */
+    bool root_changed;   /* and it reaches the root's own manifests */
     struct strv *notes;
     struct tell *tell; /* NULL: nobody is told */
 };
@@ -49,6 +50,9 @@ struct plan {
 int plan_make(const struct run *run, const struct conf *conf, const struct deploy_options *options,
               struct strv *notes, struct plan *out, struct err *err) MUST_CHECK;
 void plan_clear(struct plan *plan);
+/* The cluster of the options is known and enabled. */
+int plan_check_cluster(const struct run *run, const struct conf *conf,
+                       const struct deploy_options *options, struct err *err) MUST_CHECK;
 #define autoplan CLEANUP(plan_clear)
 /* "clusters.NAME.KEY"; caller frees. */
 char *plan_key(const struct plan *plan, const char *key);
@@ -56,6 +60,11 @@ char *plan_key(const struct plan *plan, const char *key);
 void plan_note(const struct plan *plan, const char *format, ...) PRINTF_LIKE(2, 3);
 /* --apps and --changed-since let it in. */
 bool plan_selects(const struct plan *plan, const struct argocd_app *app);
+/* What is selected is known from the commit alone, and it is nothing: neither an application nor,
+ * with --changed-since, the root. */
+bool plan_selects_none(const struct plan *plan);
+/* ERR_USAGE that says so, with the way out. */
+int plan_fail_without_apps(const struct plan *plan, struct err *err) MUST_CHECK;
 /* A sync of this application prunes: it was asked for, or its policy in Git does. */
 bool plan_prunes(const struct plan *plan, const struct argocd_app *app);
 /* The live Application is as the commit renders it, but for revision and automated sync. */
@@ -90,8 +99,8 @@ int deploy_bootstrap(const struct plan *plan, struct kube *kube, struct err *err
 int deploy_bootstrap_more(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
 
 /* ---- kustomize.c: the part of kustomize that argocd.manifests may need ---- */
-/* The objects that the folder's kustomization makes, as an array that the caller deletes. What needs
- * more than this part is an error, never left out. */
+/* The objects that the folder's kustomization makes, as an array that the caller deletes. What
+ * needs more than this part is an error, never left out. */
 int kustomize_build(const char *folder, cJSON **objects, struct err *err) MUST_CHECK;
 
 /* ---- take.c: one run at a time ---- */
@@ -110,6 +119,7 @@ enum step {
 };
 
 struct engine;
+struct deploy_restore;
 
 struct member {
     struct engine *engine;
@@ -151,6 +161,7 @@ struct engine {
     struct events *events;
     const struct argocd_install *install;
     struct kube_lock *lock; /* NULL: none is needed */
+    struct deploy_restore *restore; /* NULL: nothing is put back */
     struct kube_watch *watch;
     struct member **members; /* sorted by name */
     size_t len, size;
@@ -162,10 +173,11 @@ struct engine {
     bool root_ready; /* the root was synced: its children are as the commit has them */
     bool prepared;
     bool touched;         /* something was changed in the cluster */
+    bool none_selected;   /* that was the error */
     bool dirty;           /* something is to be looked at */
     int64_t held_since;   /* all are live since; 0: not */
     int64_t failed_since; /* the first final failure; 0: none */
-    int64_t grace_ms, stable_ms;
+    int64_t grace_ms, stable_ms, again_ms;
     struct err err; /* ends it */
 };
 
@@ -175,6 +187,8 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
                  const struct argocd_install *install, struct events *events);
 void engine_clear(struct engine *engine);
 #define autoengine CLEANUP(engine_clear)
+/* Requests that are still on their way are given up. */
+void engine_halt(struct engine *engine);
 /* Starts the list and the watch; and what follows from the list before the first step. */
 void engine_list(struct engine *engine);
 void engine_prepare(struct engine *engine);
@@ -224,6 +238,18 @@ void ask_root(struct member *member);
 void ask_hold(struct member *member);
 void ask_termination(struct member *member);
 void ask_refresh(struct member *member);
+
+/* ---- restore.c: what was before ---- */
+
+struct deploy_restore *restore_new(void);
+void restore_free(struct deploy_restore *restore); /* NULL is fine */
+/* A commit that this run deploys. These two do nothing when `restore` is NULL. */
+void restore_expect(struct deploy_restore *restore, const char *commit);
+/* An application as the cluster shows it; `touched`: after our first change. */
+void restore_see(struct deploy_restore *restore, const cJSON *application, bool touched);
+/* At the end; the lease is still held. */
+int restore_run(const struct deploy_restore *restore, struct engine *engine,
+                struct deploy_result *result, struct err *err) MUST_CHECK;
 
 /* ---- result.c, explain.c ---- */
 void result_take(struct deploy_result *result, const struct engine *engine);

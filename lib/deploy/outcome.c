@@ -108,18 +108,15 @@ int engine_outcome(struct engine *engine, struct err *err)
         engine->held_since = 0;
         return 0;
     }
-    if (engine_count(engine, STEP_HELD, false) == 0) {
-        return err_set(err, ERR_USAGE, "no application is selected: '%s' has no children%s",
-                       engine->plan->root,
-                       engine->plan->options->apps.len || engine->plan->options->changed_since
-                           ? " that --apps and --changed-since let in"
-                           : "");
+    if (engine_count(engine, STEP_HELD, false) == 0 && !engine->plan->root_changed) {
+        engine->none_selected = true;
+        return plan_fail_without_apps(engine->plan, err);
     }
     if (!engine->touched) {
         return 1;
     }
-    if (!engine->held_since) {
-        engine->held_since = now;
+    if (!engine->held_since || kube_watch_trouble(engine->watch)) {
+        engine->held_since = now; /* what nobody saw was not stable */
     }
     return now - engine->held_since >= engine->stable_ms && !kube_watch_trouble(engine->watch);
 }

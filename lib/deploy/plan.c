@@ -45,6 +45,10 @@ static int check_known(const struct plan *plan, struct err *err)
         return 0;
     }
     autofree char *list = strv_join(&known, "', '");
+    if (!plan->cluster[0]) {
+        return err_set(err, ERR_USAGE, "--cluster wants a name; the configuration has%s%s%s",
+                       known.len ? " '" : " none", list, known.len ? "'" : "");
+    }
     return err_set(err, ERR_USAGE,
                    "cluster '%s' is not in the configuration%s%s%s; add clusters.%s.path",
                    plan->cluster, known.len ? ", which has '" : "", known.len ? list : "",
@@ -121,6 +125,14 @@ int plan_make(const struct run *run, const struct conf *conf, const struct deplo
     return 0;
 }
 
+int plan_check_cluster(const struct run *run, const struct conf *conf,
+                       const struct deploy_options *options, struct err *err)
+{
+    autoplan struct plan plan = {.run = run, .conf = conf, .options = options};
+
+    return read_conf(&plan, err);
+}
+
 void plan_clear(struct plan *plan)
 {
     for (size_t i = 0; i < plan->len; i++) {
@@ -166,6 +178,60 @@ bool plan_selects(const struct plan *plan, const struct argocd_app *app)
         matched = matches(app, patterns->items[i]);
     }
     return matched && (!plan->options->changed_since || strv_has(&plan->changed, app->name));
+}
+
+/* Applications that it makes are known only in the cluster. */
+static bool may_make_apps(const struct planned_app *planned)
+{
+    if (!planned->loaded || planned->set.outside) {
+        return true;
+    }
+    for (size_t i = 0; i < planned->set.len; i++) {
+        const cJSON *object = planned->set.docs[i].value;
+
+        if (text_starts(json_str_or(object, "apiVersion", ""), "argoproj.io/") &&
+            text_starts(json_str_or(object, "kind", ""), "Application")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool plan_selects_none(const struct plan *plan)
+{
+    const struct deploy_options *options = plan->options;
+
+    if (options->changed_since && !plan->changed.len) {
+        return !plan->root_changed;
+    }
+    if (!options->apps.len || !plan->manifests || plan->root_set.outside) {
+        return false;
+    }
+    for (size_t i = 0; i < plan->len; i++) {
+        if (plan_selects(plan, &plan->apps[i].app) || may_make_apps(&plan->apps[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int plan_fail_without_apps(const struct plan *plan, struct err *err)
+{
+    const struct deploy_options *options = plan->options;
+
+    if (!options->apps.len && !options->changed_since) {
+        return err_set(err, ERR_USAGE, "no application is selected: '%s' has no children",
+                       plan->root);
+    }
+    autofree char *apps = strv_join(&options->apps, "', '");
+    return err_set(err, ERR_USAGE,
+                   "no application is selected: '%s' has no children that%s%s%s%s%s%s%s let in; "
+                   "--if-no-apps skip ends with 0 then",
+                   plan->root, apps[0] ? " --apps '" : "", apps, apps[0] ? "'" : "",
+                   apps[0] && options->changed_since ? " and" : "",
+                   options->changed_since ? " --changed-since '" : "",
+                   options->changed_since ? options->changed_since : "",
+                   options->changed_since ? "'" : "");
 }
 
 const struct planned_app *plan_app(const struct plan *plan, const char *name)

@@ -75,7 +75,7 @@ static void print_causes(const struct deploy_app *app, FILE *stream)
     }
 }
 
-void deploy_print(const struct deploy_result *result, FILE *stream, bool color)
+static void print_apps(const struct deploy_result *result, FILE *stream, bool color)
 {
     static const char *const heading[] = {"APPLICATION", "REVISION", "SYNC", "HEALTH",
                                           "TIME",        "MESSAGE",  NULL};
@@ -91,4 +91,14 @@ void deploy_print(const struct deploy_result *result, FILE *stream, bool color)
     for (size_t i = 0; i < result->len; i++) {
         print_causes(&result->apps[i], stream);
     }
+}
+
+void deploy_print(const struct deploy_result *result, FILE *stream, bool color)
+{
+    if (result->before) {
+        fprintf(stream, "Before the upgrade, at %.12s:\n", result->before->revision);
+        print_apps(result->before, stream, color);
+        fprintf(stream, "\nUpgraded to %.12s:\n", result->revision);
+    }
+    print_apps(result, stream, color);
 }

@@ -190,7 +190,11 @@ static int load_kubeconfig(const struct plan *plan, struct http *http, struct in
         return kubeconfig_of_object(plan, http, instance, where, context, out, err);
     }
     if (where && strcmp(where, "in-cluster") == 0) {
-        return kubeconfig_in_cluster(plan->run, out, err);
+        if (kubeconfig_in_cluster(plan->run, out, err) == 0) {
+            return 0;
+        }
+        err->code = ERR_USAGE;
+        return err_prefix(err, "%s: in-cluster", key);
     }
     path = where ? conf_path(plan->run, plan->conf, key) : NULL;
     if (kubeconfig_load(plan->run, path, context, out, err) != 0) {
@@ -238,13 +242,30 @@ static int ask_version(struct kube *kube, int64_t retry_ms, struct err *err)
     return kube_call(kube, &call, NULL, err);
 }
 
+/* One that went to the background by itself (ssh -f) has ended with 0. */
+static int check_tunnel(const struct reached *reached, struct err *err)
+{
+    int status;
+
+    if (!proc_ended(reached->tunnel, &status) || status == 0) {
+        return 0;
+    }
+    return err_set(err, ERR_UNREACHABLE, "its tunnel ended with status %d", status);
+}
+
 /* Until the tunnel carries, or has had its time. */
-static int wait_for_tunnel(const struct plan *plan, struct kube *kube, struct err *err)
+static int wait_for_tunnel(const struct plan *plan, const struct reached *reached, struct err *err)
 {
     int64_t until = run_mono_ms(plan->run) + TUNNEL_MS;
 
-    while (ask_version(kube, -1, err) != 0) {
-        if (err->code != ERR_UNREACHABLE || run_mono_ms(plan->run) > until) {
+    while (ask_version(reached->kube, -1, err) != 0) {
+        if (err->code != ERR_UNREACHABLE) {
+            return -1;
+        }
+        if (run_mono_ms(plan->run) > until) {
+            return err_prefix(err, "its tunnel carries nothing after %d s", TUNNEL_MS / 1000);
+        }
+        if (check_tunnel(reached, err) != 0) {
             return -1;
         }
         err_clear(err);
@@ -257,7 +278,7 @@ static int wait_for_tunnel(const struct plan *plan, struct kube *kube, struct er
 
 static int ask_cluster(const struct plan *plan, const struct reached *reached, struct err *err)
 {
-    int rc = reached->tunnel > 0 ? wait_for_tunnel(plan, reached->kube, err)
+    int rc = reached->tunnel > 0 ? wait_for_tunnel(plan, reached, err)
                                  : ask_version(reached->kube, ANSWER_MS, err);
 
     if (rc == 0) {

@@ -191,6 +191,23 @@ static bool definition_changed(const struct plan *plan, const struct planned_app
     return false;
 }
 
+/* What the root renders besides applications, or no longer renders, may have changed. */
+static bool root_reached(const struct plan *plan, const struct strv *paths)
+{
+    for (size_t i = 0; i < paths->len; i++) {
+        bool inside = strv_has(&plan->root_set.files, paths->items[i]) ||
+                      lies_in(paths->items[i], plan->path);
+
+        for (size_t j = 0; j < plan->root_set.folders.len && !inside; j++) {
+            inside = lies_in(paths->items[i], plan->root_set.folders.items[j]);
+        }
+        if (inside) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int plan_changes(struct plan *plan, struct err *err)
 {
     const char *since = plan->options->changed_since;
@@ -219,6 +236,7 @@ int plan_changes(struct plan *plan, struct err *err)
     if (git_changed(plan->git, base.hex, plan->commit, &paths, err) != 0) {
         return err_prefix(err, "--changed-since");
     }
+    plan->root_changed = root_reached(plan, &paths);
     for (size_t i = 0; i < plan->len; i++) {
         bool changed = definition_changed(plan, &plan->apps[i], &paths);
 

@@ -79,6 +79,10 @@ static void app_clear(struct deploy_app *app)
 
 void deploy_result_clear(struct deploy_result *result)
 {
+    if (result->before) {
+        deploy_result_clear(result->before);
+        free(result->before);
+    }
     for (size_t i = 0; i < result->len; i++) {
         app_clear(&result->apps[i]);
     }
@@ -90,6 +94,7 @@ void deploy_result_clear(struct deploy_result *result)
     free(result->path);
     free(result->revision);
     free(result->argocd);
+    strv_clear(&result->restored);
     strv_clear(&result->notes);
     *result = (struct deploy_result){0};
 }
@@ -129,6 +134,24 @@ static cJSON *app_json(const struct deploy_app *app)
     return json;
 }
 
+static void add_apps(cJSON *json, const struct deploy_result *result)
+{
+    cJSON *list = json_set_array(json, "apps");
+
+    for (size_t i = 0; i < result->len; i++) {
+        json_push(list, app_json(&result->apps[i]));
+    }
+}
+
+static void add_before(cJSON *json, const struct deploy_result *before)
+{
+    cJSON *object = json_set_object(json, "upgradeFrom");
+
+    json_set_str(object, "revision", before->revision);
+    json_set_i64(object, "milliseconds", before->ms);
+    add_apps(object, before);
+}
+
 cJSON *deploy_json(const struct deploy_result *result, const struct err *err)
 {
     cJSON *json = json_object();
@@ -143,13 +166,18 @@ cJSON *deploy_json(const struct deploy_result *result, const struct err *err)
     json_set_str(json, "argocd", result->argocd);
     json_set_bool(json, "dryRun", result->dry_run);
     json_set_bool(json, "noCluster", result->no_cluster);
+    json_set_bool(json, "noApps", result->no_apps);
     json_set_str(json, "startedAt", time_rfc3339_ms(result->started_ms).text);
     json_set_i64(json, "milliseconds", result->ms);
     json_set_i64(json, "status", err_exit_status(err));
     json_set_str(json, "error", err->code == ERR_NONE ? NULL : err_text(err));
-    list = json_set_array(json, "apps");
-    for (size_t i = 0; i < result->len; i++) {
-        json_push(list, app_json(&result->apps[i]));
+    if (result->before) {
+        add_before(json, result->before);
+    }
+    add_apps(json, result);
+    list = json_set_array(json, "restored");
+    for (size_t i = 0; i < result->restored.len; i++) {
+        json_push_str(list, result->restored.items[i]);
     }
     list = json_set_array(json, "notes");
     for (size_t i = 0; i < result->notes.len; i++) {
@@ -203,31 +231,49 @@ static struct junit_case case_of(const struct deploy_app *app, const char *class
     return one;
 }
 
+/* The cases of one file; they borrow `strings`. */
+struct cases {
+    struct junit_case *items;
+    size_t len, failed;
+    struct strv strings;
+};
+
+static void add_cases(struct cases *cases, const struct deploy_result *result, char *classname)
+{
+    strv_take(&cases->strings, classname);
+    cases->items = xrealloc(cases->items, (cases->len + result->len + 1) * sizeof(*cases->items));
+    for (size_t i = 0; i < result->len; i++) {
+        char *text = story(&result->apps[i]);
+
+        strv_take(&cases->strings, text);
+        cases->items[cases->len] = case_of(&result->apps[i], classname, text);
+        cases->failed += cases->items[cases->len++].outcome == JUNIT_FAILED;
+    }
+}
+
 int result_write_junit(const struct deploy_result *result, const char *path, const struct err *how,
                        struct err *err)
 {
     autofree char *name = xasprintf("necoops-deploy %s", result->cluster ? result->cluster : "");
-    autostrv struct strv texts = STRV_INIT;
-    struct junit_case *cases = xcalloc(result->len + 1, sizeof(*cases));
-    size_t len = 0, failed = 0;
+    struct cases cases = {.strings = STRV_INIT};
     int rc;
 
-    for (size_t i = 0; i < result->len; i++) {
-        strv_take(&texts, story(&result->apps[i]));
-        cases[len] = case_of(&result->apps[i], name, texts.items[i]);
-        failed += cases[len].outcome == JUNIT_FAILED;
-        len++;
+    if (result->before) {
+        add_cases(&cases, result->before,
+                  xasprintf("%s before the upgrade (%.12s)", name, result->before->revision));
     }
-    if (how->code != ERR_NONE && failed == 0) { /* what went wrong is no application's */
-        cases[len++] = (struct junit_case){.name = "deploy",
-                                           .classname = name,
-                                           .ms = result->ms,
-                                           .outcome = JUNIT_ERROR,
-                                           .message = err_text(how),
-                                           .text = err_text(how)};
+    add_cases(&cases, result, xstrdup(name));
+    if (how->code != ERR_NONE && cases.failed == 0) { /* what went wrong is no application's */
+        cases.items[cases.len++] = (struct junit_case){.name = "deploy",
+                                                       .classname = name,
+                                                       .ms = result->ms,
+                                                       .outcome = JUNIT_ERROR,
+                                                       .message = err_text(how),
+                                                       .text = err_text(how)};
     }
-    struct junit_suite suite = {name, result->started_ms, result->ms, cases, len};
+    struct junit_suite suite = {name, result->started_ms, result->ms, cases.items, cases.len};
     rc = junit_write(path, &suite, err);
-    free(cases);
+    free(cases.items);
+    strv_clear(&cases.strings);
     return rc;
 }

@@ -210,8 +210,10 @@ static void tell_outcome(struct tell *tell, const struct err *how)
     struct notify_outcome outcome = {
         .end = end_of(how),
         .alert = is_alert(result, how),
-        .reason = how->code == ERR_NONE && result->no_cluster ? "skipped: there is no cluster now"
-                                                              : err_text(how),
+        .reason = how->code != ERR_NONE ? err_text(how)
+                  : result->no_cluster  ? "skipped: there is no cluster now"
+                  : result->no_apps     ? "skipped: no application is concerned"
+                                        : "",
         .root = result->root,
         .apps = apps,
         .len = result->len,

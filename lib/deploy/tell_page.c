@@ -424,13 +424,36 @@ static struct page_item item_of(struct draft *draft, const struct deploy_app *ap
     return item;
 }
 
+/* Those of the revision that was upgraded from come first. */
+static struct page_item *add_items(struct draft *draft, size_t *len)
+{
+    const struct deploy_result *result = draft->result, *before = result->before;
+    struct page_item *items = array(draft, result->len + (before ? before->len : 0),
+                                    sizeof(struct page_item));
+
+    for (size_t i = 0; before && i < before->len; i++) {
+        items[*len] = item_of(draft, &before->apps[i]);
+        items[(*len)++].name =
+            keep(draft, xasprintf("%s before the upgrade", before->apps[i].name));
+    }
+    for (size_t i = 0; i < result->len; i++) {
+        items[(*len)++] = item_of(draft, &result->apps[i]);
+    }
+    return items;
+}
+
 /* ---- at a glance ---- */
+
+static bool is_skipped(const struct deploy_result *result)
+{
+    return result->no_cluster || result->no_apps;
+}
 
 static const char *result_word(const struct draft *draft)
 {
     switch (draft->how->code) {
     case ERR_NONE:
-        return draft->result->no_cluster          ? "Skipped"
+        return is_skipped(draft->result)          ? "Skipped"
                : draft->tell->options->check_only ? "Checked"
                : draft->tell->options->dry_run    ? "Planned"
                                                   : "Live";
@@ -450,7 +473,7 @@ static enum page_tone result_tone(const struct draft *draft)
 {
     switch (draft->how->code) {
     case ERR_NONE:
-        return draft->result->no_cluster ? PAGE_PLAIN : PAGE_GOOD;
+        return is_skipped(draft->result) ? PAGE_PLAIN : PAGE_GOOD;
     case ERR_INTERRUPTED:
     case ERR_TERMINATED:
     case ERR_NO_CLUSTER:
@@ -490,6 +513,11 @@ static void add_facts(struct draft *draft, struct page *page)
     size_t len = 0;
 
     facts[len++] = (struct page_fact){"Commit", revision, commit_url(draft, revision)};
+    if (result->before) {
+        const char *before = result->before->revision;
+
+        facts[len++] = (struct page_fact){"Upgrade from", before, commit_url(draft, before)};
+    }
     facts[len++] = (struct page_fact){"Subject", tell->subject};
     facts[len++] = (struct page_fact){"Author", tell->author};
     facts[len++] = (struct page_fact){"Repository", result->repo_url, draft->web};
@@ -508,16 +536,15 @@ int tell_write_page(const struct tell *tell, const struct events *events, const 
     const struct deploy_result *result = tell->result;
     CLEANUP(draft_clear) struct draft draft = {.tell = tell, .result = result, .how = how};
     autoerr struct err ignored = ERR_INIT;
-    struct page_item *items = array(&draft, result->len, sizeof(*items));
+    struct page_item *items;
+    size_t items_len = 0;
 
     if (git_open(".", &draft.git, &ignored) != 0) {
         draft.git = NULL;
     }
     draft.web = result->repo_url ? web_of(tell) : NULL;
     take_events(&draft, events ? events_kept(events) : NULL);
-    for (size_t i = 0; i < result->len; i++) {
-        items[i] = item_of(&draft, &result->apps[i]);
-    }
+    items = add_items(&draft, &items_len);
     struct page page = {
         .title = keep(&draft,
                       xasprintf("Deploy to %s", result->cluster ? result->cluster : "a cluster")),
@@ -530,7 +557,7 @@ int tell_write_page(const struct tell *tell, const struct events *events, const 
         .notes_len = result->notes.len,
         .items_name = "Applications",
         .items = items,
-        .items_len = result->len,
+        .items_len = items_len,
         .events = draft.events,
         .events_len = draft.events_len,
         .made_by = "necoops-deploy " NECOOPS_VERSION,

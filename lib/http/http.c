@@ -25,6 +25,7 @@ int http_new(const struct run *run, struct http **out, struct err *err)
     http->run = run;
     http->multi = multi;
     http->tail = &http->first;
+    http->ca_fallback = ca_fallback();
     *out = http;
     return 0;
 }
@@ -42,6 +43,7 @@ void http_free(struct http *http)
     curl_easy_cleanup(http->spare);
     curl_multi_cleanup(http->multi);
     strv_clear(&http->answered);
+    free(http->ca_fallback);
     free(http);
     curl_global_cleanup();
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "necoops/base/text.h"
 #include "necoops/base/timefmt.h"
+#include "necoops/gce/cpu_platform.h"
 #include "snapshot/download.h"
 #include "snapshot/facts.h"
 
@@ -104,18 +105,6 @@ static int check_use(struct http *http, const struct snapshot_options *options,
 
 /* ---- finding it ---- */
 
-static int read_json(struct gcs *gcs, const char *url, struct gcs_object *named, cJSON **json,
-                     struct err *err)
-{
-    autofree char *bucket = NULL;
-    autofree char *name = NULL;
-    autobuf struct buf text = BUF_INIT(MANIFEST_MAX);
-    if (gcs_split_url(url, &bucket, &name, err) != 0 ||
-        gcs_read(gcs, bucket, name, 0, &text, named, err) != 0)
-        return -1;
-    return json_parse(text.data, text.len, url, json, err);
-}
-
 static int set_from_json(struct gcs *gcs, struct http *http, const struct snapshot_options *options,
                          const cJSON *json, struct set *set, struct err *err)
 {
@@ -134,7 +123,7 @@ static int try_set(struct gcs *gcs, struct http *http, const struct snapshot_opt
     autojson cJSON *json = NULL;
     set_clear(set);
     set->url = xstrdup(url);
-    if (read_json(gcs, url, &set->named, &json, err) != 0)
+    if (manifest_read(gcs, url, &set->named, &json, err) != 0)
         return -1;
     return set_from_json(gcs, http, options, json, set, err);
 }
@@ -211,7 +200,7 @@ int set_find(struct gcs *gcs, struct http *http, const struct snapshot_options *
     int result;
     if (!text_ends(options->source, ".json"))
         result = set_from_object(gcs, &set, err);
-    else if (read_json(gcs, options->source, &set.named, &json, err) != 0)
+    else if (manifest_read(gcs, options->source, &set.named, &json, err) != 0)
         result = -1;
     else if (json_is_pointer(json))
         result = set_from_pointer(gcs, http, options, json, &set, err);

@@ -44,6 +44,7 @@ static int look(struct load *load, struct err *err)
 {
     phases_begin(&load->phases, "look", "looking at the snapshot");
     if (place_find(load->run, load->options->to, &load->place, err) != 0 ||
+        (!load->options->replace && place_refuse_foreign(load->place, err) != 0) ||
         set_find(load->gcs, load->http, load->options, &load->set, err) != 0)
         return -1;
     load->note = place_read_note(load->place);
@@ -181,7 +182,7 @@ static int use(struct load *load, bool fresh, struct err *err)
 static int run_load(struct load *load, struct err *err)
 {
     bool fresh = load->note == NULL;
-    if (place_lock(load->place, err) != 0)
+    if (restore_check(load->run, load->options, err) != 0 || place_lock(load->place, err) != 0)
         return -1;
     int result = fresh ? fetch_files(load, err) : 0;
     if (result == 0)

@@ -35,8 +35,13 @@ int proc_run(const struct run *run, const struct proc_spec *spec, struct proc_re
 int proc_check(const struct run *run, const struct proc_spec *spec, struct proc_result *result,
                struct err *err) MUST_CHECK;
 
+/* Is there a program that proc_run would run by this name? ERR_NOT_FOUND. */
+int proc_find(const struct run *run, const char *name, struct err *err) MUST_CHECK;
+
 /* A child that stays, as leader of its own process group; output goes to our standard error. */
 int proc_start(const struct proc_spec *spec, pid_t *pid, struct err *err) MUST_CHECK;
+/* 0 while the child runs, else 1 and its exit status (or 128 + signal). It stays to be stopped. */
+int proc_ended(pid_t pid, int *status);
 /* SIGTERM to the group, SIGKILL after `grace_ms`, reaped. Nothing when pid is 0 or less. */
 void proc_stop(pid_t pid, int64_t grace_ms);
 

@@ -56,13 +56,18 @@ int gcs_write(struct gcs *gcs, const char *bucket, const char *name, const char 
 int gcs_delete(struct gcs *gcs, const char *bucket, const char *name, int64_t generation,
                struct err *err) MUST_CHECK;
 
-/* Bytes [first, first+len) of exactly this generation, as a transfer of http.h on a connection of its
- * own; 206 with the right Content-Range is demanded (head handler), gzip transcoding refused. The
- * caller's `data` gets exactly `len` bytes or `done` an error; nothing is tried again here. */
+/* Bytes [first, first+len) of exactly this generation, as a transfer of http.h on a connection of
+ * its own; 206 with the right Content-Range is demanded (head handler), gzip transcoding refused.
+ * The caller's `data` gets exactly `len` bytes or `done` an error. Until its first byte it is tried
+ * again as http.h says (Retry-After obeyed); once it broke within, the rest is the caller's to ask
+ * for. */
 struct gcs_range {
     const struct gcs_object *object;
     uint64_t first;
     uint64_t len;
+    int64_t retry_ms; /* these three: as in struct http_request */
+    int64_t stall_ms;
+    uint64_t stall_bytes;
     int (*data)(void *arg, const void *data, size_t len, struct err *err);
     void (*done)(void *arg, struct err *err); /* err code ERR_NONE: all bytes came */
     void *arg;
@@ -70,7 +75,6 @@ struct gcs_range {
 struct gcs_range_transfer; /* opaque; gone once `done` was called or it was cancelled */
 struct gcs_range_transfer *gcs_range_start(struct gcs *gcs, const struct gcs_range *range);
 void gcs_range_cancel(struct gcs_range_transfer *transfer);
-void gcs_range_pause(struct gcs_range_transfer *transfer, bool paused);
 
 /* ---- making and deleting many objects at once ----
  *

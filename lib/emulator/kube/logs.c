@@ -13,7 +13,7 @@ struct log_entry {
     struct log_entry *next;
     char *uid, *container;
     struct buf now, previous;
-    bool restarted;
+    bool restarted, waiting;
 };
 
 struct pod_logs {
@@ -103,7 +103,15 @@ void pod_logs_restart(struct pod_logs *logs, const char *uid, const char *contai
     buf_clear(&entry->previous);
     entry->previous = entry->now;
     entry->restarted = true;
+    entry->waiting = false;
     buf_init(&entry->now, LOG_CAP);
+    pthread_mutex_unlock(&logs->lock);
+}
+
+void pod_logs_wait(struct pod_logs *logs, const char *uid, const char *container)
+{
+    pthread_mutex_lock(&logs->lock);
+    need(logs, uid, container)->waiting = true;
     pthread_mutex_unlock(&logs->lock);
 }
 
@@ -134,8 +142,8 @@ int64_t pod_logs_read(struct pod_logs *logs, const char *uid, const char *contai
 
     pthread_mutex_lock(&logs->lock);
     entry = find(logs, uid, container);
-    if (entry != NULL && (!previous || entry->restarted)) {
-        const struct buf *text = previous ? &entry->previous : &entry->now;
+    if (entry != NULL && (!previous || entry->waiting || entry->restarted)) {
+        const struct buf *text = previous && !entry->waiting ? &entry->previous : &entry->now;
 
         end = (int64_t)text->len;
         if (from < end)

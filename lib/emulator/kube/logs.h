@@ -16,6 +16,9 @@ void pod_logs_add(struct pod_logs *logs, const char *uid, const char *container,
                   ...) PRINTF_LIKE(4, 5);
 /* A new start: what was printed becomes the log of the previous one. */
 void pod_logs_restart(struct pod_logs *logs, const char *uid, const char *container);
+/* It ended, and waits to be started again: what was printed is the log of the previous run, and that
+ * of the current one, too, for there is no other. */
+void pod_logs_wait(struct pod_logs *logs, const char *uid, const char *container);
 void pod_logs_forget(struct pod_logs *logs, const char *uid);
 
 /* Lines from the byte `from` on, each led by its time and a space, to `out`; the byte behind them.
