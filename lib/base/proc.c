@@ -247,6 +247,17 @@ static bool ends_within(pid_t pid, int64_t ms)
     return true;
 }
 
+bool proc_ended(pid_t pid, int *status)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    if (pid <= 0 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        info.si_pid == 0)
+        return false;
+    *status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+    return true;
+}
+
 void proc_stop(pid_t pid, int64_t grace_ms)
 {
     int status;

@@ -13,6 +13,7 @@
 #define AGAIN_MS      2000  /* a write that was refused is tried again at the latest after this */
 #define ANSWER_MS     5000
 #define TICK_MS       250
+#define FIRST_LOOK_MS 10000 /* to see who has it, even for who does not want to wait */
 #define RELEASE_TRIES 5
 
 /* All that is known of the Lease comes from the watch, in order; answers to writes only tell
@@ -195,6 +196,14 @@ static void show(const struct kube_lock *lock)
     }
 }
 
+/* Whoever does not want to wait still takes what is free, and is told who has what is not. */
+static bool has_waited(struct kube_lock *lock, int64_t until)
+{
+    bool seen = lock->listed && !must_wait(lock);
+
+    return now_ms(lock) >= until && (seen || now_ms(lock) >= until + FIRST_LOOK_MS);
+}
+
 static int wait_for_turn(struct kube_lock *lock, int64_t timeout_ms, struct err *err)
 {
     int64_t until = now_ms(lock) + timeout_ms;
@@ -208,7 +217,7 @@ static int wait_for_turn(struct kube_lock *lock, int64_t timeout_ms, struct err 
         if (step(lock, err) != 0) {
             return -1;
         }
-        if (now_ms(lock) >= until) {
+        if (has_waited(lock, until)) {
             return err_set(err, ERR_BUSY, "the cluster is held by %s",
                            lock->holder && lock->holder[0] ? lock->holder : "others");
         }

@@ -37,6 +37,9 @@ int proc_check(const struct run *run, const struct proc_spec *spec, struct proc_
 
 /* A child that stays, as leader of its own process group; output goes to our standard error. */
 int proc_start(const struct proc_spec *spec, pid_t *pid, struct err *err) MUST_CHECK;
+/* True once it has ended by itself; *status is its exit status, or 128 + signal. proc_stop is wanted
+ * all the same. */
+bool proc_ended(pid_t pid, int *status);
 /* SIGTERM to the group, SIGKILL after `grace_ms`, reaped. Nothing when pid is 0 or less. */
 void proc_stop(pid_t pid, int64_t grace_ms);
 
