@@ -12,8 +12,9 @@ CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-format-nonliteral \
             -Wno-missing-field-initializers
+# The same source gives the same bytes, in whichever folder it lies.
 ALL_CFLAGS = -std=gnu17 $(WARNINGS) $(CFLAGS) -fstack-protector-strong -include necoops/base/banned.h \
-             -MMD -MP
+             -ffile-prefix-map=$(CURDIR)=. -MMD -MP
 ifdef SANITIZE
 ALL_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LDFLAGS  += -fsanitize=address,undefined
@@ -32,6 +33,9 @@ TOOLS    := $(notdir $(wildcard cmd/*))
 
 SYSLIBS  := -lcurl -lyaml -lcjson -lgit2 -lcrypto -lz -llzma -lzstd -lisal -lm -lpthread
 EMULATOR_SYSLIBS := -lmicrohttpd -lgnutls -lyaml -lcjson -lgit2 -lcrypto -lisal -lzstd -lz -lm -lpthread
+
+# Libraries of their own (make tarball) come before the system's, for the libraries they need as well.
+RPATH := -Wl,--build-id=sha1 -Wl,--disable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib/necoops'
 
 src  = $(shell find lib/$(1) -name '*.c' 2>/dev/null | LC_ALL=C sort)
 objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -57,10 +61,10 @@ endef
 $(foreach m,$(MODULES),$(eval $(call module_rule,$(m))))
 
 define tool_rule
-$(BUILD)/bin/$(1): $(call objs,$(wildcard cmd/$(1)/*.c)) $(if $(filter necoops-emulator,$(1)),$(EMULATOR_LIB) $(GROUND_LIBS),$(LIBS))
+$(BUILD)/bin/$(1): $(call objs,$(wildcard cmd/$(1)/*.c)) $(if $(filter necoops-emulator,$(1)),$(EMULATOR_LIB) $(GROUND_LIBS),$(LIBS)) Makefile
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	@$(CC) $(LDFLAGS) -Wl,--as-needed -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) \
+	@$(CC) $(LDFLAGS) $$(RPATH) -Wl,--as-needed -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) \
 	  -Wl,--end-group $(if $(filter necoops-emulator,$(1)),$(EMULATOR_SYSLIBS),$(SYSLIBS))
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
@@ -92,7 +96,7 @@ DEPS := gcc libc6-dev libcurl4-openssl-dev libyaml-dev libcjson-dev libgit2-dev 
         libzstd-dev libisal-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev liblzma-dev \
         ca-certificates tzdata git curl openssl zstd util-linux e2fsprogs
 DEPS_TEST := libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-yaml clang shellcheck mandoc \
-             prometheus-alertmanager chromium valgrind faketime xz-utils
+             prometheus-alertmanager chromium valgrind faketime xz-utils nginx
 
 # Any kubectl will do; Debian's own is taken where there is none.
 define install_packages
@@ -144,7 +148,7 @@ cli: all
 lint: ## clang's warnings as errors (gcc's: in check), layers, scripts, manual pages
 	@$(MAKE) --no-print-directory BUILD=build/clang WERROR=1 CFLAGS=-O1 CC=clang objects
 	@test/lint/layers
-	@shellcheck -x lib/instance/startup.sh examples/rehearsal/day examples/roles/grant test/run-unit test/lint/layers
+	@shellcheck -x lib/instance/startup.sh examples/rehearsal/day examples/roles/grant packaging/rehearse packaging/tarball test/run-unit test/lint/layers
 	@mandoc -Tlint -Wwarning man/*.[157]
 
 .PHONY: objects
@@ -171,6 +175,13 @@ install: all ## install programs and manual pages (DESTDIR, PREFIX)
 	install -m 755 $(TOOLS:%=$(BUILD)/bin/%) $(DESTDIR)$(PREFIX)/bin
 	for section in 1 5 7; do \
 	  install -m 644 man/*.$$section $(DESTDIR)$(PREFIX)/share/man/man$$section; done
+
+TARBALL = $(BUILD)/necoops-$(VERSION)-$(shell dpkg --print-architecture).tar.gz
+
+.PHONY: tarball
+tarball: deps ## pack programs and libraries into an archive for instance.programs, and for CI
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@packaging/tarball $(BUILD)/bin $(TARBALL)
 
 .PHONY: clean
 clean: ## remove what was built

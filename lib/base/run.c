@@ -45,14 +45,14 @@ int64_t run_mono_ms(const struct run *run)
 
 /* ---- signals: a handler has no argument, hence the only variables of this library ---- */
 
-static volatile sig_atomic_t caught;   /* the first one that asked to end */
-static volatile sig_atomic_t seen_int; /* came once already */
-static volatile sig_atomic_t seen_term;
+static atomic_int caught;   /* the first one that asked to end */
+static atomic_int seen_int; /* came once already */
+static atomic_int seen_term;
 static int caught_fd = -1;
 
 static void on_signal(int number)
 {
-    volatile sig_atomic_t *seen = number == SIGINT ? &seen_int : &seen_term;
+    atomic_int *seen = number == SIGINT ? &seen_int : &seen_term;
     int saved = errno;
     uint64_t one = 1;
     ssize_t ignored;
@@ -107,7 +107,7 @@ const char *run_env(const struct run *run, const char *name)
 
 int run_check(const struct run *run, const char *what, struct err *err)
 {
-    int number = run->signal != NULL ? (int)*run->signal : 0;
+    int number = run->signal != NULL ? *run->signal : 0;
 
     if (number == SIGINT)
         return err_set(err, ERR_INTERRUPTED, "interrupted");

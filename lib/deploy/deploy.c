@@ -5,10 +5,10 @@
 #include <unistd.h>
 #include "necoops/base/fs.h"
 
-#define EXPLAIN_MS 15000
+#define EXPLAIN_MS  15000
 #define EVENTS_KEPT 5000
-#define RELEASE_MS 5000
-#define RESTORE_MS 30000
+#define RELEASE_MS  5000
+#define RESTORE_MS  30000
 
 static void describe(struct deploy_result *result, const struct plan *plan)
 {
@@ -265,10 +265,9 @@ static int check_use(const struct plan *plan, struct err *err)
     const struct deploy_options *options = plan->options;
 
     if (plan->follow && (options->restore || options->upgrade_from)) {
-        return err_set(err, ERR_USAGE,
-                       "%s is for clusters that run commits, and '%s' watches branch '%s'",
-                       options->restore ? "--restore" : "--upgrade-from", plan->cluster,
-                       plan->branch);
+        return err_set(
+            err, ERR_USAGE, "%s is for clusters that run commits, and '%s' watches branch '%s'",
+            options->restore ? "--restore" : "--upgrade-from", plan->cluster, plan->branch);
     }
     return 0;
 }
@@ -309,6 +308,9 @@ static int work(const struct run *run, const struct conf *conf,
         result->no_apps = true;
         return plan_fail_without_apps(&plan, err);
     }
+    if (deploy_is_remote(conf, options)) {
+        return deploy_remotely(&plan, result, err);
+    }
     if (options->upgrade_from && plan_before(&plan, &before_options, &before, result, err) != 0) {
         return -1;
     }
@@ -332,6 +334,9 @@ static int write_reports(const struct tell *tell, struct events *events, const s
 {
     const struct deploy_options *options = tell->options;
 
+    if (tell->result->output) { /* they came from the instance */
+        return 0;
+    }
     emit_end(events, tell->result, how);
     if ((!options->junit || result_write_junit(tell->result, options->junit, how, err) == 0) &&
         (!options->report || tell_write_page(tell, events, options->report, how, err) == 0)) {
@@ -358,7 +363,14 @@ static int prepare_output(const char *path, struct err *err)
         err->code = ERR_USAGE;
         return -1;
     }
-    if (path && access(dir && *dir ? dir : slash ? "/" : ".", W_OK) != 0 &&
+    if (path && fs_is_dir(path)) {
+        return err_set(err, ERR_USAGE, "'%s' cannot be written: it is a folder", path);
+    }
+    if (path &&
+        access(dir && *dir ? dir
+               : slash     ? "/"
+                           : ".",
+               W_OK) != 0 &&
         access(path, W_OK) != 0) {
         return err_set_errno(err, ERR_USAGE, errno, "'%s' cannot be written", path);
     }
@@ -395,8 +407,7 @@ int deploy_run(const struct run *run, const struct conf *conf, const struct depl
         .check_only = options->check_only,
     };
     if (prepare_output(options->junit, err) != 0 || prepare_output(options->report, err) != 0 ||
-        prepare_output(options->events, err) != 0 ||
-        open_events(run, options, &events, err) != 0) {
+        prepare_output(options->events, err) != 0 || open_events(run, options, &events, err) != 0) {
         return -1;
     }
     tell_init(&tell, run, conf, options, result);

@@ -80,6 +80,7 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
         .events = events,
         .install = install,
         .grace_ms = conf_duration_ms(plan->conf, "deploy.degradedGrace", 0),
+        .again_ms = conf_duration_ms(plan->conf, "deploy.askAgain", 0),
         .stable_ms = options->stable_ms >= 0 ? options->stable_ms
                                              : conf_duration_ms(plan->conf, "deploy.stableFor", 0),
     };

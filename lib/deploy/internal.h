@@ -80,6 +80,10 @@ int64_t plan_group(const struct plan *plan, const struct argocd_app *app);
 /* ---- commit.c ---- */
 int plan_commit(struct plan *plan, struct err *err) MUST_CHECK;
 
+/* ---- fetch.c: a copy of the repository (--mirror) ---- */
+/* What cannot be fetched is a note: the cluster's Argo CD may still be able to. */
+int plan_fetch(struct plan *plan, struct err *err) MUST_CHECK;
+
 /* ---- render.c: what the commit holds, read from the repository at hand ---- */
 int plan_render(struct plan *plan, struct err *err) MUST_CHECK;
 /* Which apps the changes since a revision reach. */
@@ -97,14 +101,18 @@ int deploy_reach(const struct plan *plan, struct http *http, struct reached *out
 /* From every wait: a tunnel that ended with an error is started again, not without end. */
 int reach_tend(const struct plan *plan, struct reached *reached, struct err *err) MUST_CHECK;
 
+/* ---- remote.c: through the agent on the instance ---- */
+bool deploy_is_remote(const struct conf *conf, const struct deploy_options *options);
+int deploy_remotely(struct plan *plan, struct deploy_result *result, struct err *err) MUST_CHECK;
+
 /* ---- bootstrap.c: Argo CD where there is none ---- */
 int deploy_bootstrap(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
 /* Applies argocd.manifests, one after the other. */
 int deploy_bootstrap_more(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
 
 /* ---- kustomize.c: the part of kustomize that argocd.manifests may need ---- */
-/* The objects that the folder's kustomization makes, as an array that the caller deletes. What needs
- * more than this part is an error, never left out. */
+/* The objects that the folder's kustomization makes, as an array that the caller deletes. What
+ * needs more than this part is an error, never left out. */
 int kustomize_build(const char *folder, cJSON **objects, struct err *err) MUST_CHECK;
 
 /* ---- take.c: one run at a time ---- */
@@ -182,7 +190,7 @@ struct engine {
     bool dirty;           /* something is to be looked at */
     int64_t held_since;   /* all are live since; 0: not */
     int64_t failed_since; /* the first final failure; 0: none */
-    int64_t grace_ms, stable_ms;
+    int64_t grace_ms, stable_ms, again_ms;
     struct err err; /* ends it */
 };
 
@@ -257,6 +265,8 @@ int restore_run(const struct deploy_restore *restore, struct engine *engine,
                 struct deploy_result *result, struct err *err) MUST_CHECK;
 
 /* ---- result.c, explain.c ---- */
+/* What deploy_json has made of one, as far as people are told of it. */
+void result_from_json(struct deploy_result *result, const cJSON *json);
 /* `over`: all were live for long enough. */
 void result_take(struct deploy_result *result, const struct engine *engine, bool over);
 /* Events, logs and manifests behind what failed; best effort, within a time limit. */

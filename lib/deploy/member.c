@@ -4,8 +4,9 @@
 #include <string.h>
 #include "necoops/base/text.h"
 
-#define UNSEEN_MS      30000 /* our operation has not shown up after this: ask again */
-#define REFRESH_MS     10000 /* nothing was compared after this: ask for a comparison */
+#define UNSEEN_TIMES                                                                               \
+    3 /* deploy.askAgain: an operation that has not shown up is asked for again                    \
+       */
 #define REFRESHES_MOST 5
 #define LOSSES_MOST    3
 #define REVERTS_MOST   2
@@ -309,27 +310,41 @@ static void hold(struct member *member)
     set_reason(member, ARGOCD_DONE, NULL);
 }
 
-/* A comparison that was asked for can be lost: ask again, less and less often. */
+/* What is shown may be older than what was done. */
+static bool awaits_comparison(const struct member *member)
+{
+    return member->verdict == ARGOCD_STALE ||
+           (member->verdict == ARGOCD_PROGRESSING && member->token_seen &&
+            strcmp(member->app.phase, "Succeeded") == 0);
+}
+
+/* A comparison that was asked for, or that is due after a sync, can be lost: ask again, less and
+ * less often. */
 static void keep_fresh(struct member *member)
 {
     int64_t now = engine_now(member->engine);
 
-    if (member->verdict != ARGOCD_STALE || member->refreshes >= REFRESHES_MOST) {
+    if (!awaits_comparison(member) || member->refreshes >= REFRESHES_MOST) {
         member->refresh_at = 0;
         return;
     }
     if (!member->refresh_at) {
-        member->refresh_at = now + (REFRESH_MS << member->refreshes);
+        member->refresh_at = now + (member->engine->again_ms << member->refreshes);
     } else if (now >= member->refresh_at && !member->pending) {
         member->refresh_at = 0;
         ask_refresh(member);
     }
 }
 
+static int64_t unseen_ms(const struct member *member)
+{
+    return member->engine->again_ms * UNSEEN_TIMES;
+}
+
 static bool is_unseen(const struct member *member)
 {
     return member->token[0] && !member->token_seen && !argocd_app_busy(&member->app) &&
-           engine_now(member->engine) - member->waiting_since >= UNSEEN_MS;
+           engine_now(member->engine) - member->waiting_since >= unseen_ms(member);
 }
 
 static void see_ours(struct member *member)
@@ -446,7 +461,7 @@ int64_t member_due(const struct member *member, int64_t at_most)
         at_most = sooner(member->refresh_at, now, at_most);
     }
     if (member->token[0] && !member->token_seen) {
-        int64_t at = member->waiting_since + UNSEEN_MS;
+        int64_t at = member->waiting_since + unseen_ms(member);
 
         at_most = at > now ? sooner(at, now, at_most) : at_most;
     }

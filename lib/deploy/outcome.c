@@ -115,8 +115,8 @@ int engine_outcome(struct engine *engine, struct err *err)
     if (!engine->touched) {
         return 1;
     }
-    if (!engine->held_since) {
-        engine->held_since = now;
+    if (!engine->held_since || kube_watch_trouble(engine->watch)) {
+        engine->held_since = now; /* what nobody saw was not stable */
     }
     return now - engine->held_since >= engine->stable_ms && !kube_watch_trouble(engine->watch);
 }

@@ -104,7 +104,12 @@ static int read_conf(struct plan *plan, struct err *err)
 
 static int open_repository(struct plan *plan, struct err *err)
 {
-    if (git_open(".", &plan->git, err) != 0) {
+    const char *mirror = plan->options->mirror;
+
+    if (mirror && plan_fetch(plan, err) != 0) {
+        return -1;
+    }
+    if (git_open(mirror ? mirror : ".", &plan->git, err) != 0) {
         if (err->code != ERR_NOT_FOUND) {
             return -1;
         }

@@ -28,8 +28,11 @@ char *plan_key(const struct plan *plan, const char *key)
 static bool lives_on_instance(const struct plan *plan)
 {
     const char *name = conf_str(plan->conf, "instance.name");
+    autofree char *via = plan_key(plan, "via");
 
-    return name && strcmp(plan->cluster, name) == 0 && conf_str(plan->conf, "project");
+    /* where we run on it ourselves, it is there */
+    return name && strcmp(plan->cluster, name) == 0 && conf_str(plan->conf, "project") &&
+           strcmp(conf_str(plan->conf, via), "here") != 0;
 }
 
 static int no_cluster(const struct plan *plan, struct err *err, const char *why)
@@ -192,7 +195,11 @@ static int load_kubeconfig(const struct plan *plan, struct http *http, struct in
         return kubeconfig_of_object(plan, http, instance, where, context, out, err);
     }
     if (where && strcmp(where, "in-cluster") == 0) {
-        return kubeconfig_in_cluster(plan->run, out, err);
+        if (kubeconfig_in_cluster(plan->run, out, err) == 0) {
+            return 0;
+        }
+        err->code = ERR_USAGE;
+        return err_prefix(err, "%s: in-cluster", key);
     }
     path = where ? conf_path(plan->run, plan->conf, key) : NULL;
     if (kubeconfig_load(plan->run, path, context, out, err) != 0) {
@@ -231,7 +238,7 @@ static int start_tunnel(const struct plan *plan, struct reached *reached, struct
 /* A command that ends well may have left the tunnel behind, as ssh -f does. */
 static bool tunnel_broke(const struct reached *reached, int *status)
 {
-    return proc_ended(reached->tunnel, status) && *status != 0;
+    return reached->tunnel > 0 && proc_ended(reached->tunnel, status) && *status != 0;
 }
 
 static int fail_of_tunnel(const struct plan *plan, int status, struct err *err)
@@ -242,9 +249,8 @@ static int fail_of_tunnel(const struct plan *plan, int status, struct err *err)
     conf_strs(plan->conf, key, &argv);
     autofree char *command = strv_join(&argv, " ");
     return err_set(err, ERR_UNREACHABLE,
-                   "the tunnel of cluster '%s' ended with status %d: '%s'; see what it printed, or "
-                   "run it by hand (%s)",
-                   plan->cluster, status, command, key);
+                   "its tunnel ended with status %d: '%s'; see what it printed, or run it by hand (%s)",
+                   status, command, key);
 }
 
 int reach_tend(const struct plan *plan, struct reached *reached, struct err *err)
@@ -286,8 +292,11 @@ static int wait_for_tunnel(const struct plan *plan, const struct reached *reache
     int status;
 
     while (ask_version(reached->kube, -1, err) != 0) {
-        if (err->code != ERR_UNREACHABLE || run_mono_ms(plan->run) > until) {
+        if (err->code != ERR_UNREACHABLE) {
             return -1;
+        }
+        if (run_mono_ms(plan->run) > until) {
+            return err_prefix(err, "its tunnel carries nothing after %d s", TUNNEL_MS / 1000);
         }
         if (tunnel_broke(reached, &status)) {
             return fail_of_tunnel(plan, status, err);
@@ -323,10 +332,10 @@ static int connect_cluster(const struct plan *plan, struct http *http, struct in
     autofree char *via_key = plan_key(plan, "via");
 
     if (strcmp(conf_str(plan->conf, via_key), "instance") == 0) {
-        return err_set(err, ERR_USAGE,
-                       "cluster '%s' is to be reached through the agent on its instance ('%s'), "
-                       "which this version cannot do; give clusters.%s.kubeconfig and via: direct",
-                       plan->cluster, via_key, plan->cluster);
+        return err_set(err, ERR_UNREACHABLE,
+                       "cluster '%s' is not reached from here, only through the agent on its "
+                       "instance ('%s')",
+                       plan->cluster, via_key);
     }
     if (load_kubeconfig(plan, http, instance, &config, err) != 0 ||
         start_tunnel(plan, reached, err) != 0 ||

@@ -68,6 +68,53 @@ void result_take(struct deploy_result *result, const struct engine *engine, bool
     free(sorted);
 }
 
+static enum argocd_verdict verdict_of(const char *name)
+{
+    for (int i = ARGOCD_PENDING; i <= ARGOCD_REVERTED; i++) {
+        if (strcmp(argocd_verdict_name((enum argocd_verdict)i), name) == 0) {
+            return (enum argocd_verdict)i;
+        }
+    }
+    return ARGOCD_PENDING;
+}
+
+static struct deploy_app app_from_json(const cJSON *json)
+{
+    struct deploy_app app = {
+        .name = xstrdup(json_str_or(json, "name", "")),
+        .revision = xstrdup(json_str_or(json, "revision", "")),
+        .sync = xstrdup(json_str_or(json, "sync", "")),
+        .health = xstrdup(json_str_or(json, "health", "")),
+        .verdict = verdict_of(json_str_or(json, "state", "")),
+        .untouched = json_bool(json, "untouched", false),
+        .message = xstrdup(json_str_or(json, "message", "")),
+        .started = json_str_or(json, "message", "")[0] != '\0',
+    };
+    const cJSON *cause;
+
+    (void)json_i64(json, "milliseconds", &app.ms);
+    cJSON_ArrayForEach(cause, json_at(json, "causes"))
+    {
+        result_add_cause(&app, xstrdup(json_str_or(cause, "text", "")), json_str(cause, "file"), 0,
+                         json_bool(cause, "changed", false));
+    }
+    return app;
+}
+
+void result_from_json(struct deploy_result *result, const cJSON *json)
+{
+    const cJSON *list = json_at(json, "apps");
+    const cJSON *app;
+
+    result->no_cluster = json_bool(json, "noCluster", false);
+    result->no_apps = json_bool(json, "noApps", false);
+    result->apps = xcalloc((size_t)cJSON_GetArraySize(list) + 1, sizeof(*result->apps));
+    cJSON_ArrayForEach(app, list)
+    {
+        result->apps[result->len++] = app_from_json(app);
+    }
+}
+
 void result_add_cause(struct deploy_app *app, char *text, const char *file, int line, bool changed)
 {
     app->causes = xrealloc(app->causes, (app->causes_len + 1) * sizeof(*app->causes));
@@ -107,6 +154,7 @@ void deploy_result_clear(struct deploy_result *result)
     free(result->revision);
     free(result->argocd);
     strv_clear(&result->restored);
+    free(result->output);
     strv_clear(&result->notes);
     *result = (struct deploy_result){0};
 }

@@ -123,7 +123,9 @@ struct gcs_range_transfer *gcs_range_start(struct gcs *gcs, const struct gcs_ran
                                          .headers = headers,
                                          .cap = BUF_SMALL,
                                          .timeout_ms = -1,
-                                         .retry_ms = -1,
+                                         .retry_ms = range->retry_ms,
+                                         .stall_ms = range->stall_ms,
+                                         .stall_bytes = range->stall_bytes,
                                          .http1 = true,
                                          .auth = gcs_auth(gcs),
                                          .what = transfer->what};
@@ -138,9 +140,4 @@ void gcs_range_cancel(struct gcs_range_transfer *transfer)
     transfer->cancelled = true;
     if (!transfer->in_data)
         range_free(transfer);
-}
-
-void gcs_range_pause(struct gcs_range_transfer *transfer, bool paused)
-{
-    http_pause(transfer->transfer, paused);
 }

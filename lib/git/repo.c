@@ -59,15 +59,21 @@ static int blame_configuration(struct err *err)
     return -1;
 }
 
-int git_open(const char *path, struct git **out, struct err *err)
+void git_setup(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, library_init);
+}
+
+int git_open(const char *path, struct git **out, struct err *err)
+{
     git_repository *repo = NULL;
     struct git *git;
     const char *workdir;
     int code;
 
-    pthread_once(&once, library_init);
+    git_setup();
     code = git_repository_open_ext(&repo, path, 0, NULL);
     if (code == GIT_ENOTFOUND) {
         return err_set(err, ERR_NOT_FOUND, "'%s' is in no Git repository", path);

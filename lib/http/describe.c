@@ -206,8 +206,13 @@ void describe_try(struct http_transfer *transfer)
         err_set(err, ERR_TIMEOUT, "no whole answer from %s within %lld s", where,
                 (long long)((transfer->request.timeout_ms + 999) / 1000));
     } else if (transfer->cause.cut == CUT_STALL) {
-        err_set(err, ERR_TIMEOUT, "%s was silent for %lld s", where,
-                (long long)((transfer->request.stall_ms + 999) / 1000));
+        long long seconds = (long long)((transfer->request.stall_ms + 999) / 1000);
+
+        if (transfer->trickle > 0)
+            err_set(err, ERR_TIMEOUT, "%s sent only %llu bytes in %lld s", where,
+                    (unsigned long long)transfer->trickle, seconds);
+        else
+            err_set(err, ERR_TIMEOUT, "%s was silent for %lld s", where, seconds);
     } else if (transfer->cause.code != CURLE_OK) {
         describe_curl(transfer, where);
     } else if (transfer->response.status >= 300) {

@@ -25,6 +25,7 @@ int http_new(const struct run *run, struct http **out, struct err *err)
     http->run = run;
     http->multi = multi;
     http->tail = &http->first;
+    http->ca_fallback = ca_fallback();
     *out = http;
     return 0;
 }
@@ -42,6 +43,7 @@ void http_free(struct http *http)
     curl_easy_cleanup(http->spare);
     curl_multi_cleanup(http->multi);
     strv_clear(&http->answered);
+    free(http->ca_fallback);
     free(http);
     curl_global_cleanup();
 }
@@ -83,6 +85,17 @@ const char *http_header(const struct http_response *response, const char *name)
         }
     }
     return NULL;
+}
+
+bool http_date(const struct http_response *response, int64_t *wall_ms)
+{
+    const char *value = http_header(response, "Date");
+    time_t seconds = value != NULL ? curl_getdate(value, NULL) : -1;
+
+    if (seconds < 0)
+        return false;
+    *wall_ms = (int64_t)seconds * 1000;
+    return true;
 }
 
 /* ---- one request ---- */

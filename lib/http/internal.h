@@ -29,6 +29,7 @@ struct http_transfer {
     enum transfer_state state;
     bool cancelled;           /* the owner is gone: nothing of its is touched any more */
     bool for_credential;      /* part of fetching a credential */
+    bool multiplexed;         /* may be a stream among others on one connection */
     struct retry_cause cause; /* how the last try ended */
 
     struct http_request request; /* its strings live in `strings`, its headers in `headers` */
@@ -51,6 +52,7 @@ struct http_transfer {
     int64_t due;
     int64_t try_start;
     int64_t last_moved;
+    uint64_t trickle; /* bytes since, not enough yet to count as life */
     curl_off_t last_upload;
     bool want_pause;
     bool is_paused;
@@ -70,6 +72,7 @@ struct http {
     CURL *spare; /* an easy handle to use again */
     struct http_transfer *first;
     struct http_transfer **tail;
+    char *ca_fallback;    /* of CA certificates, where the system has none; or NULL */
     struct strv answered; /* "host:port" that answered once */
     int depth;            /* nested drives */
     bool in_curl;         /* libcurl is at work: nothing of it may be touched */
@@ -107,6 +110,12 @@ char *redact_text(const char *text, size_t len);
 /* ---- trace.c ---- */
 void trace_request(const struct http_transfer *transfer);
 void trace_answer(const struct http_transfer *transfer);
+
+/* ---- ca.c ---- */
+/* The CA certificates that came with the programs, when the system has none; or NULL. */
+char *ca_fallback(void);
+/* CURL_CA_BUNDLE, SSL_CERT_FILE and SSL_CERT_DIR, the system's, the fallback: the first that is there. */
+void ca_set(const struct http *http, CURL *easy);
 
 /* ---- proxy.c ---- */
 struct proxy_choice {

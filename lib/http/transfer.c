@@ -14,6 +14,15 @@
 static void moved(struct http_transfer *transfer)
 {
     transfer->last_moved = run_mono_ms(transfer->http->run);
+    transfer->trickle = 0;
+}
+
+/* A body that only trickles is as good as none. */
+static void note_body(struct http_transfer *transfer, size_t len)
+{
+    transfer->trickle += len;
+    if (transfer->trickle >= transfer->request.stall_bytes)
+        moved(transfer);
 }
 
 static bool is_success(const struct http_transfer *transfer)
@@ -76,13 +85,13 @@ static size_t on_data(char *data, size_t size, size_t count, void *arg)
     const struct http_handler *handler = &transfer->handler;
     size_t len = size * count;
 
-    moved(transfer);
+    note_body(transfer, len);
     if (transfer->cancelled)
         return CURL_WRITEFUNC_ERROR;
     if (handler->data != NULL && is_success(transfer)) {
         if (transfer->want_pause) {
             transfer->is_paused = true;
-            transfer->paused_at = transfer->last_moved;
+            transfer->paused_at = run_mono_ms(transfer->http->run);
             return CURL_WRITEFUNC_PAUSE;
         }
         transfer->delivered = true;
@@ -172,19 +181,6 @@ static void set_blob(CURL *easy, CURLoption option, const char *pem)
     curl_easy_setopt(easy, option, &blob);
 }
 
-static void set_system_cas(const struct run *run, CURL *easy)
-{
-    const char *file = run_env(run, "CURL_CA_BUNDLE");
-    const char *dir = run_env(run, "SSL_CERT_DIR");
-
-    if (file == NULL && dir != NULL)
-        curl_easy_setopt(easy, CURLOPT_CAPATH, dir);
-    if (file == NULL)
-        file = run_env(run, "SSL_CERT_FILE");
-    if (file != NULL)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, file);
-}
-
 static void set_tls(struct http_transfer *transfer)
 {
     const struct http_tls *tls = transfer->request.tls;
@@ -197,7 +193,7 @@ static void set_tls(struct http_transfer *transfer)
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
         set_blob(easy, CURLOPT_CAINFO_BLOB, tls->ca_pem);
     } else {
-        set_system_cas(transfer->http->run, easy);
+        ca_set(transfer->http, easy);
     }
     if (tls == NULL)
         return;
@@ -229,16 +225,16 @@ static void set_connection(struct http_transfer *transfer)
 {
     const struct http_request *request = &transfer->request;
     CURL *easy = transfer->easy;
-    bool multiplexed = !request->http1 && strcmp(transfer->url.scheme, "https") == 0;
 
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-                     (long)(multiplexed ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, (long)multiplexed);
+    curl_easy_setopt(
+        easy, CURLOPT_HTTP_VERSION,
+        (long)(transfer->multiplexed ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, (long)transfer->multiplexed);
     if (request->http1 && transfer->handler.data != NULL)
         curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, STREAM_CHUNK);
 }
@@ -274,6 +270,7 @@ int transfer_begin(struct http_transfer *transfer, struct err *err)
     transfer->tries++;
     transfer->try_start = run_mono_ms(http->run);
     transfer->last_moved = transfer->try_start;
+    transfer->trickle = 0;
     transfer->last_upload = 0;
     transfer->is_paused = false;
     trace_request(transfer);

@@ -152,7 +152,8 @@ static int look(struct following *follow, struct err *err)
     follow->instance = instance;
     if (is_running(instance_status(instance)) && !follow->result->running_at) {
         follow->result->running_at = run_mono_ms(follow->run);
-        progress_phase(follow->run->progress, "boot", "%s is running, waiting for its setup",
+        progress_phase(follow->run->progress, "boot",
+                       "%s is running, waiting for its startup script to report",
                        json_str_or(instance, "name", "the instance"));
     }
     return 0;
@@ -194,6 +195,19 @@ static bool has_ended(struct following *follow)
     return true;
 }
 
+#define NOTHING_REPORTED                                                                           \
+    "has reported nothing: its image must run startup scripts (necoops-emulator does with "        \
+    "--run-startup-scripts)"
+
+/* What is still missing when the time is up. Caller frees. */
+static char *missing(const struct phase_report *report)
+{
+    if (report->phase == PHASE_NONE)
+        return xstrdup("the setup of the instance, which " NOTHING_REPORTED);
+    return xasprintf("the setup of the instance, whose last phase is '%s'%s%s",
+                     phase_name(report->phase), report->message[0] ? ": " : "", report->message);
+}
+
 static int follow_loop(struct following *follow, struct err *err)
 {
     int64_t interval = POLL_FIRST_MS;
@@ -207,14 +221,10 @@ static int follow_loop(struct following *follow, struct err *err)
         }
         if (has_ended(follow))
             return 0;
+        autofree char *what = missing(&follow->result->report);
         if (run_mono_ms(follow->run) >= follow->how->deadline)
-            return err_set(
-                err, ERR_TIMEOUT, "timed out waiting for the setup: its last phase is '%s'%s%s",
-                phase_name(follow->result->report.phase),
-                follow->result->report.message[0] ? ": " : "", follow->result->report.message);
-        autofree char *missing = xasprintf("the setup of the instance, whose last phase is '%s'",
-                                           phase_name(follow->result->report.phase));
-        if (run_sleep(follow->run, interval, missing, err) < 0)
+            return err_set(err, ERR_TIMEOUT, "timed out waiting for %s", what);
+        if (run_sleep(follow->run, interval, what, err) < 0)
             return -1;
         interval = interval * 2 < POLL_MS ? interval * 2 : POLL_MS;
     }

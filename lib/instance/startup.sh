@@ -9,10 +9,12 @@ umask 022
 root=${NECOOPS_ROOT:-}
 metadata=http://${GCE_METADATA_HOST:-metadata.google.internal}/computeMetadata/v1
 state=$root/run/necoops
+kept=$root/var/lib/necoops
 scratch=$root/var/scratch
 boot_id=$(cat "$root/proc/sys/kernel/random/boot_id")
 step=boot
-PATH=$PATH:$root/opt/necoops/bin
+# What is pinned comes before what the image has.
+PATH=$root/opt/necoops/bin:$PATH
 export PATH
 
 meta() { # PATH [curl options]: a value of the metadata server
@@ -120,6 +122,16 @@ read_object() {
       "${STORAGE_EMULATOR_HOST:-https://storage.googleapis.com}/download/storage/v1/b/$bucket/o/$object?alt=media"
 }
 
+# Made for another processor or a newer system, they would fail at some later step.
+check_programs() { # FOLDER
+  local program said
+  for program in "$1"/necoops-*; do
+    [ -e "$program" ] || continue
+    said=$("$program" --version 2>&1 >/dev/null) ||
+      fail "$programs_archive does not run on this image: ${program##*/}: $said"
+  done
+}
+
 # The archive is pinned: what has not this SHA-256 is not unpacked.
 install_programs() {
   local home=$root/opt/necoops archive=$state/programs.tar.gz
@@ -130,18 +142,46 @@ install_programs() {
   rm -rf "$home.new"
   mkdir -p "$home.new"
   tar -xzf "$archive" -C "$home.new" --no-same-owner || fail "$programs_archive is no archive"
+  check_programs "$home.new/bin"
   printf %s "$programs_sha256" >"$home.new/.sha256"
-  rm -rf "$home" && mv "$home.new" "$home" && rm -f "$archive"
+  rm -rf "$home" "$archive"
+  mv "$home.new" "$home" || fail "$home cannot be replaced"
+}
+
+# The agent runs tools for CI; systemd starts it again when it dies, and lets what it ran end by itself.
+start_agent() {
+  local agent unit=$root/etc/systemd/system/necoops-agent.service
+  agent=$(command -v necoops-agent) || {
+    echo "necoops: there is no necoops-agent here: CI cannot reach this instance's cluster" >&2
+    return 0
+  }
+  mkdir -p "${unit%/*}"
+  cat >"$unit" <<UNIT || fail "$unit cannot be written"
+[Unit]
+Description=necoops agent: runs tools for CI
+After=network-online.target
+[Service]
+Environment="NECOOPS_CONFIG=$NECOOPS_CONFIG"
+Environment="PATH=$PATH"
+ExecStart=$agent${snapshot_to:+ --set snapshot.to=$root$snapshot_to}
+KillMode=process
+Restart=always
+RestartSec=1
+[Install]
+WantedBy=multi-user.target
+UNIT
+  { systemctl daemon-reload && systemctl restart necoops-agent.service; } ||
+    fail "the agent could not be started"
 }
 
 trap 'fail "ended early"' EXIT
 mkdir -p "$state" && chmod 700 "$state"
-if [ -e "$root/var/lib/necoops/booted" ]; then
+if [ -e "$kept/booted" ]; then
   phase boot "booted again"
 else
   phase boot "first boot"
 fi
-mkdir -p "$root/var/lib/necoops" && touch "$root/var/lib/necoops/booted"
+mkdir -p "$kept" && chmod 700 "$kept" && touch "$kept/booted"
 
 step=metadata
 close_metadata_server
@@ -163,9 +203,10 @@ fi
 step=setup
 phase setup "running the setup script"
 if meta instance/attributes/ | grep -qx necoops-setup; then
-  meta instance/attributes/necoops-setup -o "$state/setup" || fail "no necoops-setup"
-  chmod 700 "$state/setup"
-  run_step "$state/setup"
+  # Not below /run, from which Debian lets nothing be executed.
+  meta instance/attributes/necoops-setup -o "$kept/setup" || fail "no necoops-setup"
+  chmod 700 "$kept/setup"
+  run_step "$kept/setup"
 fi
 
 if [ -n "$snapshot_source" ]; then
@@ -173,8 +214,12 @@ if [ -n "$snapshot_source" ]; then
   phase snapshot "loading $snapshot_source"
   command -v necoops-snapshot-load >/dev/null ||
     fail "necoops-snapshot-load is not installed: set instance.programs or put it in the image"
-  run_step necoops-snapshot-load --set "snapshot.to=$root$snapshot_to"
+  # What the setup constructed there is what the snapshot stands for.
+  run_step necoops-snapshot-load --replace --set "snapshot.to=$root$snapshot_to"
 fi
+
+step=agent
+start_agent
 
 trap - EXIT
 phase ready "all steps done"

@@ -341,10 +341,14 @@ int kubeconfig_in_cluster(const struct run *run, struct kubeconfig *out, struct 
     const char *port = run_env(run, "KUBERNETES_SERVICE_PORT");
     autobuf struct buf ca = BUF_INIT(BUF_SMALL);
 
-    if (!host || !port || !fs_exists(POD_FOLDER "/token")) {
+    if (!host || !port) {
         return err_set(err, ERR_NOT_FOUND,
-                       "there is no kubeconfig: neither $KUBECONFIG nor ~/.kube/config, and this "
-                       "is no pod");
+                       "this is no pod of a cluster: KUBERNETES_SERVICE_HOST and "
+                       "KUBERNETES_SERVICE_PORT are not set");
+    }
+    if (!fs_exists(POD_FOLDER "/token")) {
+        return err_set(err, ERR_NOT_FOUND, "this pod has no service account: '%s' is missing",
+                       POD_FOLDER "/token");
     }
     if (fs_read(POD_FOLDER "/ca.crt", &ca, err) != 0) {
         return err_prefix(err, "the pod's service account");
@@ -379,8 +383,11 @@ int kubeconfig_load(const struct run *run, const char *path, const char *context
             return -1;
         }
     }
+    if (files.len == 0 && kubeconfig_in_cluster(run, out, err) != 0) {
+        return err_prefix(err, "there is no kubeconfig: neither $KUBECONFIG nor ~/.kube/config");
+    }
     if (files.len == 0) {
-        return kubeconfig_in_cluster(run, out, err);
+        return 0;
     }
     return finish(&files, context, out, err);
 }

@@ -13,7 +13,7 @@
 #define AGAIN_MS      2000  /* a write that was refused is tried again at the latest after this */
 #define ANSWER_MS     5000
 #define TICK_MS       250
-#define FIRST_LOOK_MS 10000 /* to see who has it, even for who does not want to wait */
+#define ASKING_MS     5000 /* a free lock is taken within it, however short the wait */
 #define RELEASE_TRIES 5
 
 /* All that is known of the Lease comes from the watch, in order; answers to writes only tell
@@ -185,6 +185,11 @@ static int step(struct kube_lock *lock, struct err *err)
     }
 }
 
+static bool is_held(const struct kube_lock *lock)
+{
+    return lock->holder && lock->holder[0];
+}
+
 static void show(const struct kube_lock *lock)
 {
     size_t of = 0;
@@ -192,16 +197,8 @@ static void show(const struct kube_lock *lock)
 
     if (place) {
         progress_update(run_of(lock)->progress, "place %zu of %zu in the queue; held by %s", place,
-                        of, lock->holder && lock->holder[0] ? lock->holder : "nobody");
+                        of, is_held(lock) ? lock->holder : "nobody");
     }
-}
-
-/* Whoever does not want to wait still takes what is free, and is told who has what is not. */
-static bool has_waited(struct kube_lock *lock, int64_t until)
-{
-    bool seen = lock->listed && !must_wait(lock);
-
-    return now_ms(lock) >= until && (seen || now_ms(lock) >= until + FIRST_LOOK_MS);
 }
 
 static int wait_for_turn(struct kube_lock *lock, int64_t timeout_ms, struct err *err)
@@ -217,9 +214,9 @@ static int wait_for_turn(struct kube_lock *lock, int64_t timeout_ms, struct err 
         if (step(lock, err) != 0) {
             return -1;
         }
-        if (has_waited(lock, until)) {
+        if (now_ms(lock) >= (is_held(lock) ? until : until + ASKING_MS)) {
             return err_set(err, ERR_BUSY, "the cluster is held by %s",
-                           lock->holder && lock->holder[0] ? lock->holder : "others");
+                           is_held(lock) ? lock->holder : "others");
         }
         show(lock);
         if (http_drive(lock->kube->http, kube_watch_due_ms(lock->watch, TICK_MS), -1,

@@ -6,8 +6,8 @@
 
 #define OBJECT_MAX    ((uint64_t)5 << 40) /* the largest that Cloud Storage keeps */
 #define BACKOFF_MS    1000
-#define BACKOFF_MAX   32000
-#define WRONG_ANSWERS 3 /* of one part, such as another range than asked for */
+#define TRICKLE       ((uint64_t)16 << 10) /* less than this in the time of a stall is one */
+#define WRONG_ANSWERS 3                    /* of one part, such as another range than asked for */
 
 struct part {
     uint32_t crc;
@@ -21,12 +21,11 @@ struct lane {
     struct gcs_range_transfer *transfer;
     size_t index;
     size_t got;
+    size_t from; /* `got` when the request was sent */
     uint32_t crc;
     bool busy;        /* has a part */
-    int tries;        /* in a row without a byte */
     int wrong;        /* answers that made no sense */
     int64_t retry_at; /* mono_ms; 0: no back-off */
-    int64_t last_byte;
 };
 
 struct fetch {
@@ -131,12 +130,11 @@ static int on_data(void *arg, const void *data, size_t len, struct err *err)
     if (sink->data(sink->arg, lane->index, lane->got, data, len, err) != 0) {
         struct err copy = ERR_INIT;
         err_set(&copy, err->code, "%s", err_text(err));
+        copy.errnum = err->errnum;
         give_up(fetch, &copy);
         return -1;
     }
     lane->got += len;
-    lane->tries = 0;
-    lane->last_byte = run_mono_ms(fetch->run);
     fetch->received += len;
     return 0;
 }
@@ -154,28 +152,20 @@ static void complete(struct lane *lane)
         give_up(fetch, &err);
 }
 
-/* Is the same request worth sending again? An answer that makes no sense may come from a front end
+/* Is it worth going on where it broke? Before its first byte a request was tried again by the HTTP
+ * layer already, as long as that makes sense. An answer that makes none may come from a front end
  * in between, but not for ever. */
 static bool may_retry(struct lane *lane, const struct err *err)
 {
     switch (err->code) {
     case ERR_UNREACHABLE:
     case ERR_TIMEOUT:
-    case ERR_CAPACITY:
-        return run_mono_ms(lane->fetch->run) - lane->last_byte < lane->fetch->spec.retry_ms;
+        return lane->got > lane->from;
     case ERR_PROTOCOL:
         return ++lane->wrong < WRONG_ANSWERS;
     default:
         return false;
     }
-}
-
-static int64_t backoff_ms(int tries)
-{
-    int64_t limit = BACKOFF_MAX;
-    for (int i = 0; i < 5 && i < tries; i++)
-        limit = (int64_t)BACKOFF_MS << i;
-    return (int64_t)random_below((uint64_t)limit + 1);
 }
 
 static void on_done(void *arg, struct err *err)
@@ -192,7 +182,7 @@ static void on_done(void *arg, struct err *err)
         return;
     uint64_t at = fetch_part_offset(fetch, lane->index) + lane->got;
     if (may_retry(lane, err)) {
-        int64_t wait = backoff_ms(++lane->tries);
+        int64_t wait = (int64_t)random_below(BACKOFF_MS + 1);
         log_debug(fetch->run->log,
                   "part %zu broke at byte %" PRIu64 ", again in %" PRId64 " ms: %s", lane->index,
                   at, wait, err_text(err));
@@ -215,11 +205,15 @@ static void start(struct lane *lane)
         .object = fetch->spec.object,
         .first = fetch_part_offset(fetch, lane->index) + lane->got,
         .len = fetch_part_len(fetch, lane->index) - lane->got,
+        .retry_ms = fetch->spec.retry_ms,
+        .stall_ms = fetch->spec.stall_ms,
+        .stall_bytes = TRICKLE,
         .data = on_data,
         .done = on_done,
         .arg = lane,
     };
     lane->retry_at = 0;
+    lane->from = lane->got;
     lane->transfer = gcs_range_start(fetch->spec.gcs, &range);
 }
 
@@ -236,8 +230,7 @@ static bool take_part(struct lane *lane)
     if (!sink->begin(sink->arg, index, fetch_part_len(fetch, index)))
         return false;
     fetch->parts[index].begun = true;
-    *lane = (struct lane){
-        .fetch = fetch, .index = index, .busy = true, .last_byte = run_mono_ms(fetch->run)};
+    *lane = (struct lane){.fetch = fetch, .index = index, .busy = true};
     return true;
 }
 
@@ -284,6 +277,16 @@ int fetch_run(struct fetch *fetch, struct err *err)
         show(fetch);
     }
     return 0;
+}
+
+bool fetch_is_to_blame(const struct fetch *fetch)
+{
+    return fetch->failed;
+}
+
+bool fetch_is_whole(const struct fetch *fetch)
+{
+    return fetch->done == fetch->count;
 }
 
 int fetch_verify(const struct fetch *fetch, struct err *err)

@@ -1,9 +1,9 @@
 /* The fetching stage: one object of Cloud Storage in parts, several side by side, each on a
  * connection of its own and pinned to the object's generation.
  *
- * A part that breaks goes on where it broke, after a back-off. The CRC32C of each part is taken
- * while it comes and combined over the whole object. Where the bytes go is the sink's matter.
- * Everything here runs on the thread that drives HTTP.
+ * A part that breaks or stalls goes on where it was, after a back-off or what the service asks for.
+ * The CRC32C of each part is taken while it comes and combined over the whole object. Where the
+ * bytes go is the sink's matter. Everything here runs on the thread that drives HTTP.
  */
 #ifndef SNAPSHOT_FETCH_H
 #define SNAPSHOT_FETCH_H
@@ -32,6 +32,7 @@ struct fetch_spec {
     int connections;
     size_t part_size;
     const struct fetch_sink *sink;
+    int64_t stall_ms; /* a request that gets next to nothing for so long is sent anew */
     int64_t retry_ms; /* a part without a byte for so long is given up */
 };
 
@@ -52,6 +53,10 @@ uint32_t fetch_part_crc(const struct fetch *fetch, size_t index);
 int fetch_run(struct fetch *fetch, struct err *err) MUST_CHECK;
 /* Bytes that came over the network. */
 uint64_t fetch_received(const struct fetch *fetch);
+/* Did fetch_run fail for a reason of its own, rather than another stage's? */
+bool fetch_is_to_blame(const struct fetch *fetch);
+/* Are all parts there? */
+bool fetch_is_whole(const struct fetch *fetch);
 /* Once all parts are there: compares with the object's checksum; ERR_FAILED when it differs. */
 int fetch_verify(const struct fetch *fetch, struct err *err) MUST_CHECK;
 

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -167,22 +168,65 @@ static bool files_are_there(const struct place *place, const cJSON *note)
     return dir >= 0;
 }
 
-cJSON *place_read_note(const struct place *place)
+/* A note that cannot be read says nothing. */
+static cJSON *note_beside(const struct place *place)
 {
     CLEANUP(err_clear) struct err err = ERR_INIT;
     autobuf struct buf text = BUF_INIT(NOTE_MAX);
     autojson cJSON *note = NULL;
-    uint64_t inode = 0, noted_inode = 0;
-    int64_t born = 0, noted_born = 0;
-    /* A note that cannot be read says nothing: the snapshot is loaded anew. */
     if (fs_read(place->note, &text, &err) != 0 ||
         json_parse(text.data, text.len, place->note, &note, &err) != 0)
         return NULL;
-    if (!identity(place->parent_fd, place->name, &inode, &born) ||
-        !json_u64(note, "inode", &noted_inode) || !json_i64(note, "born", &noted_born) ||
-        inode != noted_inode || born != noted_born || !files_are_there(place, note))
+    return steal(note);
+}
+
+/* Is the destination the folder that these `inode` and `born` tell? */
+static bool is_identified(const struct place *place, const cJSON *json)
+{
+    uint64_t inode = 0, noted_inode = 0;
+    int64_t born = 0, noted_born = 0;
+    return identity(place->parent_fd, place->name, &inode, &born) &&
+           json_u64(json, "inode", &noted_inode) && json_i64(json, "born", &noted_born) &&
+           inode == noted_inode && born == noted_born;
+}
+
+cJSON *place_read_note(const struct place *place)
+{
+    autojson cJSON *note = note_beside(place);
+    if (!note || !is_identified(place, note) || !files_are_there(place, note))
         return NULL;
     return steal(note);
+}
+
+/* One that cannot be read is not. */
+static bool is_empty(const struct place *place)
+{
+    int fd = openat(place->parent_fd, place->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *item;
+    size_t count = 0;
+    if (!dir) {
+        close_fdp(&fd);
+        return false;
+    }
+    while ((item = readdir(dir)) != NULL)
+        count += strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0;
+    closedir(dir);
+    return count == 0;
+}
+
+int place_refuse_foreign(const struct place *place, struct err *err)
+{
+    if (!place_exists(place) || is_empty(place))
+        return 0;
+    autojson cJSON *note = note_beside(place);
+    /* A run that was killed before the exchange left a note about the folder that was to come. */
+    if (note && (is_identified(place, note) || is_identified(place, json_at(note, "replaces"))))
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "destination '%s' is not empty, and no snapshot made it: empty it, name another "
+                   "one, or let it be replaced as a whole with --replace",
+                   place->path);
 }
 
 static int identify(int fd, const char *name, cJSON *json)
@@ -207,6 +251,8 @@ int place_note(const struct place *place, int dir_fd, cJSON *note, struct err *e
 {
     int known =
         dir_fd >= 0 ? identify(dir_fd, NULL, note) : identify(place->parent_fd, place->name, note);
+    if (known == 0 && dir_fd >= 0 && place_exists(place))
+        known = identify(place->parent_fd, place->name, json_set_object(note, "replaces"));
     if (known != 0)
         return err_set_errno(err, ERR_FAILED, errno, "destination '%s'", place->path);
     autofree char *text = json_print_pretty(note);

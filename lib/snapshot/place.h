@@ -29,8 +29,12 @@ bool place_exists(const struct place *place);
  * about another folder, or files that it names are missing. Caller's. */
 cJSON *place_read_note(const struct place *place);
 /* Writes what the folder behind `dir_fd` (the destination, or the tree that will be) holds; the
- * note gets the folder's identity. */
+ * note gets the folder's identity, and for the tree that of the folder it will replace. */
 int place_note(const struct place *place, int dir_fd, cJSON *note, struct err *err) MUST_CHECK;
+
+/* ERR_USAGE when the destination holds something that no load put there: no note, written before or
+ * after an exchange, knows the folder. An empty one is nobody's. */
+int place_refuse_foreign(const struct place *place, struct err *err) MUST_CHECK;
 
 /* Adds `inode` and `born`, which tell the folder from any other. */
 int place_identify(int dir_fd, cJSON *json, struct err *err) MUST_CHECK;

@@ -17,6 +17,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("NECOOPS_BIN", ROOT / "build/bin"))
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "runtime error:")
+PATIENCE = 180  # seconds: a busy machine, and programs under sanitizers; only a failure takes so long
 
 
 HOME = tempfile.mkdtemp(prefix="necoops-home-")  # empty: nothing of the developer's is found there
@@ -90,7 +91,7 @@ class Emulator:
         """Starts a program against this emulator."""
         return start_program(argv, cwd or self.folder, {**self.env, **(env or {})}, **kwargs)
 
-    def run(self, *argv, cwd=None, env=None, timeout=120):
+    def run(self, *argv, cwd=None, env=None, timeout=PATIENCE):
         """Runs a program to its end."""
         process = self.popen(*argv, cwd=cwd, env=env)
         return finish(process, timeout)
@@ -127,7 +128,7 @@ class Emulator:
         request = urllib.request.Request(
             f"{self.metadata_url(name)}/instance/guest-attributes/{path}", method="PUT",
             data=value.encode(), headers={"Metadata-Flavor": "Google"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             assert answer.status == 200
 
     def zone_url(self, zone, path):
@@ -169,7 +170,7 @@ class Emulator:
         if data is not None:
             request.add_header("Content-Type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 text = answer.read()
                 return answer.status, json.loads(text) if text else None
         except urllib.error.HTTPError as error:
@@ -187,11 +188,11 @@ class Emulator:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(timeout=30)
+            status = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            status = "still running 30 s after SIGTERM"
+            status = f"still running {PATIENCE} s after SIGTERM"
         self.process.stdout.close()
         self.errors.seek(0)
         text = self.errors.read()
@@ -208,12 +209,12 @@ def start_program(argv, cwd, env, **kwargs):
                             **kwargs)
 
 
-def run_program(*argv, cwd, env=None, timeout=60):
+def run_program(*argv, cwd, env=None, timeout=PATIENCE):
     """Runs a program without an emulator to its end."""
     return finish(start_program(argv, cwd, env or {}), timeout)
 
 
-def wait_for(condition, timeout=30, what="what was waited for"):
+def wait_for(condition, timeout=PATIENCE, what="what was waited for"):
     """Looks until the condition holds; its value."""
     deadline = time.monotonic() + timeout
     while True:
@@ -236,13 +237,13 @@ class Background:
         with open(self.out, "w") as out, open(self.err, "w") as err:
             self.process = emulator.popen(*argv, stdout=out, stderr=err, **kwargs)
 
-    def wait_for(self, text, timeout=30):
+    def wait_for(self, text, timeout=PATIENCE):
         """Waits until it has said so on standard error."""
         wait_for(lambda: text in self.err.read_text() or self.process.poll() is not None, timeout,
                  f"'{text}' of {self.process.args}")
         assert text in self.err.read_text(), self.end()
 
-    def end(self, timeout=60):
+    def end(self, timeout=PATIENCE):
         """Waits for its end."""
         try:
             status = self.process.wait(timeout)
@@ -259,7 +260,7 @@ class Background:
         self.process.send_signal(number)
 
 
-def finish(process, timeout=120):
+def finish(process, timeout=PATIENCE):
     """Waits for a started program."""
     try:
         out, err = process.communicate(timeout=timeout)
@@ -292,7 +293,7 @@ def fetch_token(emulator):
     form = urllib.parse.urlencode({
         "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
         "assertion": (text + b"." + b64(signed)).decode()}).encode()
-    with urllib.request.urlopen(key["token_uri"], data=form, timeout=30) as answer:
+    with urllib.request.urlopen(key["token_uri"], data=form, timeout=PATIENCE) as answer:
         return json.loads(answer.read())["access_token"]
 
 

@@ -92,6 +92,8 @@ def test_unknown_option(tool, folder):
     (["--timeout"], "option '--timeout' needs a value"),
     (["--timeout", "soon"], "option '--timeout': "),
     (["--timeout", "5"], "option '--timeout': "),
+    (["--timeout", "0s"], "option '--timeout': '0s' is too short: it wants at least 1ms"),
+    (["--timeout", "99999999d"], "option '--timeout': '99999999d' is too long; at most 36500d are "),
     (["--output", "xml"], "option '--output': 'xml' is none of text, json"),
     (["--dry-run=yes"], "option '--dry-run' takes no value"),
     (["somewhere"], "unexpected argument 'somewhere'"),
@@ -149,6 +151,8 @@ def test_config_unreadable(folder):
      "'instance.nestedVirtualization': wants true or false"),
     ("instance: {setupTimeout: 30}\n",
      "'instance.setupTimeout': wants a duration with its unit, such as 90s or 1h30m"),
+    ("instance: {setupTimeout: 0s}\n",
+     "'instance.setupTimeout': '0s' is too short: it wants at least 1.0s"),
     ("instance: {provisioningModel: CHEAP}\n",
      "'instance.provisioningModel': wants one of: STANDARD, SPOT"),
     ("schedule: {up: \"7:30\"}\n", "'schedule.up': wants a time of day such as \"07:30\""),
@@ -383,7 +387,7 @@ def test_endpoint_that_never_answers(folder):
     with silent_port() as port:
         started = [start_moved(tool, folder, port, "--timeout", "1s") for tool in WORK]
         for process in started:
-            result = finish(process, timeout=20)
+            result = finish(process)
             assert result.status == 6, result
             assert "timed out" in error_of(result), result
 

@@ -59,7 +59,7 @@ def test_follow_tells_what_was_lost(cloud):
     emulator = cloud("#!/bin/sh\nseq -f 'a long line of output, number %.0f' 60000\n"
                      + STEERED.partition("\n")[2])
     running = emulator.start("necoops-create", "--follow", "--set", "instance.localSsds=0")
-    running.wait_for("number 60000", timeout=60)
+    running.wait_for("number 60000")
     emulator.set_metadata(emulator.instances()[0], go="on")
     result = running.end()
     assert result.status == 0, result
@@ -158,6 +158,14 @@ def test_kept_for_a_while(cloud):
     wait_for(lambda: time.time() > until_of(kept[0]) + 0.1)
     swept = emulator.run("necoops-delete", "--expired", "--yes")
     assert swept.status == 0 and emulator.instances() == [], swept
+
+
+def test_kept_for_no_time_is_refused(cloud):
+    emulator = cloud(FAILING)
+    result = emulator.run("necoops-create", "--keep-failed-for", "0s")
+    assert result.status == 2, result
+    assert ("option '--keep-failed-for': '0s' is too short: it wants at least 1.0s" in result.err), result
+    assert emulator.log() == []
 
 
 def test_kept_no_longer_than_the_hard_end(cloud):

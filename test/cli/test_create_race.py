@@ -13,7 +13,7 @@ TIMINGS = ("operation-pending=50ms", "operation-running=150ms", "boot=20ms",
 
 def check_ended_well(runs, statuses=(0,)):
     """Every run ended with one of these statuses."""
-    results = [run.end(timeout=120) for run in runs]
+    results = [run.end() for run in runs]
     for result in results:
         assert result.status in statuses, result
     return results
@@ -66,7 +66,7 @@ def mingle(emulator, dice, count):
         runs.append(emulator.start(*tool))
         time.sleep(dice.choice([0, 0.05, 0.2, 0.6]))
     for run in runs:
-        result = run.end(timeout=120)
+        result = run.end()
         if result.argv[0] == "necoops-delete" and result.status == 1:
             assert "comes up again and again: another run makes it" in result.err, result
         elif result.status == 1:

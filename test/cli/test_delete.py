@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from conftest import QUICK, clean_environ, wait_for
+from conftest import PATIENCE, QUICK, clean_environ, wait_for
 
 ZONES = ["asia-northeast1-c", "asia-northeast1-b"]
 ACCOUNT = "neco-ops@neco-test.iam.gserviceaccount.com"
@@ -120,7 +120,7 @@ def test_together(cloud):
 
 
 def test_insertion_that_is_running(cloud):
-    emulator = cloud({"name": "another"}, timings=("operation-running=400ms",))
+    emulator = cloud({"name": "another"}, timings=("operation-running=2s",))
     body = {"name": "neco-ops", "machineType": "zones/asia-northeast1-b/machineTypes/n1-highmem-8",
             "disks": [{"boot": True, "autoDelete": True, "initializeParams": {
                 "sourceImage": "projects/debian-cloud/global/images/family/debian-12"}}],
@@ -190,7 +190,7 @@ def on_terminal(emulator, answer):
     except OSError:  # the other side is closed
         pass
     os.close(master)
-    return process.wait(30), shown.decode()
+    return process.wait(PATIENCE), shown.decode()
 
 
 @pytest.mark.parametrize("answer, status", [(b"y\n", 0), (b"n\n", 1), (b"\n", 1), (b"\x04", 1)])
@@ -262,21 +262,29 @@ def test_is_tried_again_with_its_id(rule, cloud):
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted(number, status, cloud):
-    emulator = cloud(timings=("operation-running=1s",))
+    emulator = cloud(timings=("operation-running=4s",))
     run = emulator.start("necoops-delete", "--yes")
     wait_for(lambda: deletions(emulator))
     run.signal(number)
-    result = run.end(timeout=5)
+    result = run.end()
     assert result.status == status and result.out == "", result
     again = emulator.run("necoops-delete", "--yes")
     assert again.status == 0 and emulator.instances() == [], again
 
 
 def test_timeout(cloud):
-    emulator = cloud(timings=("operation-running=30s",))
-    result = emulator.run("necoops-delete", "--yes", "--timeout", "1s")
+    emulator = cloud(timings=("operation-running=1h",))
+    result = emulator.run("necoops-delete", "--yes", "--timeout", "4s")
     assert result.status == 6, result
     assert "timed out waiting for deletion of instance 'neco-ops'" in result.err, result
+
+
+def test_a_zone_that_is_none(cloud):
+    emulator = cloud()
+    result = emulator.run("necoops-delete", "--yes", "--set", "zones=asia-northeast9-x")
+    assert result.status == 2, result
+    assert result.err.splitlines()[-1] == ("necoops-delete: error: there is no zone "
+                                           "'asia-northeast9-x'; see zones in the configuration")
 
 
 def test_zone_that_cannot_be_asked(cloud):

@@ -12,7 +12,7 @@ from test_status import REPO, apps, day  # pylint: disable=unused-import
 def busy(day, apps, folder):
     """An emulator whose cluster is held by a deployment that is under way."""
     emulator = day(argocd="v2.14.21", mirrors=[f"{REPO}={folder / 'apps.git'}"])
-    running = emulator.start("necoops-deploy", "-c", folder / "necoops.yaml", "--stable-for", "60s",
+    running = emulator.start("necoops-deploy", "-c", folder / "necoops.yaml", "--stable-for", "1h",
                              cwd=apps, env={"CIRCLE_BUILD_URL": "https://ci.example.com/7"})
     wait_for(lambda: (emulator.run("necoops-status", "-o", "json").json.get("lease")
                       or {}).get("holder"))

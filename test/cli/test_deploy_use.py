@@ -172,7 +172,7 @@ def test_a_tunnel_that_cannot_start(place):  # noqa: F811
     result = place.deploy(*tunnel(place, "echo no route to the bastion >&2; exit 3"))
     assert result.status not in (0, 6), result
     assert "no route to the bastion" in result.err
-    assert "the tunnel of cluster 'neco-ops' ended with status 3: 'sh -c echo no route" in result.err
+    assert "its tunnel ended with status 3: 'sh -c echo no route" in result.err
     assert "run it by hand (clusters.neco-ops.tunnel)" in result.err
 
 

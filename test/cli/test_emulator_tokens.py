@@ -5,6 +5,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from conftest import PATIENCE
+
 ZONES = "/compute/v1/projects/neco-test/zones"
 PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 PERSON = "someone@example.com"
@@ -20,7 +22,7 @@ def post(url, form=None, body=None, token=None):
     if token:
         request.add_header("Authorization", "Bearer " + token)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
@@ -30,7 +32,7 @@ def status_with(emulator, token, path=ZONES):
     request = urllib.request.Request(emulator.url + path)
     request.add_header("Authorization", "Bearer " + token)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code

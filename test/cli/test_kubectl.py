@@ -3,7 +3,7 @@ import json
 import os
 
 import pytest
-from conftest import wait_for
+from conftest import PATIENCE, wait_for
 
 KUBECTL = os.environ.get("KUBECTL", "kubectl")
 
@@ -13,7 +13,7 @@ kind: Deployment
 metadata: {name: NAME, labels: {app: NAME}}
 spec:
   replicas: 2
-  progressDeadlineSeconds: 2
+  progressDeadlineSeconds: DEADLINE
   selector: {matchLabels: {app: NAME}}
   template:
     metadata: {labels: {app: NAME}}
@@ -98,8 +98,9 @@ def kubectl(request, start_emulator, folder):
 old_and_new = pytest.mark.parametrize("kubectl", ["v1.20.15", "v1.27.16", "v1.32.0"], indirect=True)
 
 
-def deployment(name="web", image="nginx:1.25"):
-    return DEPLOYMENT.replace("NAME", name).replace("IMAGE", image)
+def deployment(name="web", image="nginx:1.25", deadline=600):
+    text = DEPLOYMENT.replace("NAME", name).replace("IMAGE", image)
+    return text.replace("DEADLINE", str(deadline))
 
 
 @old_and_new
@@ -118,7 +119,7 @@ def test_applies_as_client_and_as_server(kubectl):
 def test_rolls_out_and_reads(kubectl):
     kubectl.apply(deployment())
     assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web",
-                                                "--timeout=20s")
+                                                "--timeout=3m")
     lines = kubectl("get", "deployment,pods", "-o", "wide").splitlines()
     assert any(line.split()[:2] == ["deployment.apps/web", "2/2"] for line in lines)
     assert sum("Running" in line for line in lines) == 2
@@ -126,16 +127,16 @@ def test_rolls_out_and_reads(kubectl):
     assert "ready" in kubectl("logs", "deployment/web")
     assert "Scaled up replica set" in kubectl("get", "events")
     kubectl("set", "image", "deployment/web", "web=nginx:1.26")
-    kubectl("rollout", "status", "deployment/web", "--timeout=20s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=3m")
     kubectl("rollout", "undo", "deployment/web")
-    kubectl("rollout", "status", "deployment/web", "--timeout=20s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=3m")
     container = kubectl.json("get", "deployment", "web")["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == "nginx:1.25"
 
 
 def test_tells_what_is_broken(kubectl):
-    kubectl.apply(deployment("broken", "registry.invalid/web:1"))
-    said = kubectl.refused("rollout", "status", "deployment/broken", "--timeout=20s")
+    kubectl.apply(deployment("broken", "registry.invalid/web:1", deadline=2))
+    said = kubectl.refused("rollout", "status", "deployment/broken", "--timeout=3m")
     assert "exceeded its progress deadline" in said
     pods = kubectl("get", "pods")
     assert "ErrImagePull" in pods or "ImagePullBackOff" in pods
@@ -179,13 +180,13 @@ def test_watches(kubectl):
         assert watch.stdout.readline() == "one 2\n"
     finally:
         watch.terminate()
-        watch.communicate(timeout=20)
+        watch.communicate(timeout=PATIENCE)
 
 
 @old_and_new
 def test_custom_resources(kubectl):
     kubectl.apply(CRD)
-    kubectl("wait", "--for=condition=Established", "crd/widgets.demo.io", "--timeout=10s")
+    kubectl("wait", "--for=condition=Established", "crd/widgets.demo.io", "--timeout=3m")
     assert "widget.demo.io/w created" in kubectl.apply(WIDGET)
     assert "unchanged" in kubectl.apply(WIDGET)
     assert kubectl("get", "wd").splitlines()[1].split() == ["w", "3"]
@@ -210,9 +211,9 @@ def test_asks_who_may(kubectl):
 
 def test_deletes(kubectl):
     kubectl.apply(deployment())
-    kubectl("rollout", "status", "deployment/web", "--timeout=20s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=3m")
     kubectl("delete", "deployment", "web")
     wait_for(lambda: kubectl("get", "pods,replicasets", "-o", "name") == "")
     kubectl.apply(deployment())
-    kubectl("delete", "namespace", "demo", "--timeout=30s")
+    kubectl("delete", "namespace", "demo", "--timeout=3m")
     assert "not found" in kubectl.refused("get", "namespace", "demo")

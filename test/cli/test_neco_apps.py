@@ -113,7 +113,7 @@ class Cluster(Clone):
         url = next(iter(self.applications(commit).values()))["repoURL"]
         return self.emulator.run("necoops-deploy", "-c", self.folder / "necoops.yaml",
                                  "--set", f"apps.repoURL={url}", "--revision", commit,
-                                 "-o", "json", *args, cwd=self.path, timeout=60)
+                                 "-o", "json", *args, cwd=self.path)
 
     def synced(self, since):
         """Names of the applications that got an operation since that request, in order."""

@@ -126,6 +126,7 @@ def test_a_failed_deploy(world):
     assert len(page.all("mark")) == 2  # lines 1 and 20, each once
     glance = page.text[page.text.index("At a glance"):page.text.index("Commit")]
     assert "ops/deployment.yaml:20 changed by this commit" in glance
+    assert "Failed to pull image" in glance or "Back-off pulling image" in glance
 
 
 def test_a_report_however_it_ends(world):
@@ -155,9 +156,14 @@ def test_a_report_however_it_ends(world):
 def test_a_report_that_cannot_be_written(world):
     """That is told before anything is touched; a folder that is missing is made."""
     (world.apps.clone / "file").write_text("")
-    done = world.deploy("--report", "file/report.html")
-    assert done.status == 2 and "'file'" in done.err, done
-    assert "taking the cluster" not in done.err
+    (world.apps.clone / "folder").mkdir()
+    for option in ("--report", "--junit", "--events"):
+        for path, words in (("file/x", "'file'"), ("folder", "'folder'"),
+                            ("", "wants the name of a file")):
+            done = world.deploy(option, path)
+            assert done.status == 2 and words in done.err, done
+            assert len(done.err.splitlines()) == 1 and done.out == "", done
+    assert world.emulator.calls("GET") == [], "nothing was asked"
     assert world.deploy("--report", "new/report.html").status == 0
     assert (world.apps.clone / "new/report.html").exists()
 
@@ -207,6 +213,9 @@ def test_in_a_browser(world, browser, tmp_path):
             assert browser.js("document.documentElement.scrollWidth") <= width
             ratio, text = browser.js(CONTRAST)
             assert ratio >= 4.5, (width, scheme, text)
+            # what must not be torn apart has room
+            assert browser.js("[...document.querySelectorAll('.hash, td, dd')].every("
+                              "e => e.scrollWidth <= e.clientWidth)")
             keep(browser, tmp_path, f"report-{width}-{scheme}.png")
 
     # a screen reader is given the landmarks, and a name for all that can be reached

@@ -6,90 +6,15 @@ import pathlib
 import random
 import shutil
 import signal
-import stat
+import socket
 import subprocess
 import tarfile
-import urllib.parse
-import urllib.request
 
 import pytest
 
-from conftest import BIN, wait_for
-
-PART = 262144
-LOAD = "necoops-snapshot-load"
-
-
-# ---- what is served, and what is there afterwards ----
-
-@pytest.fixture
-def images(tmp_path):
-    """A folder of VM images: holes, noise, text, and small files beside them."""
-    top = tmp_path / "images"
-    (top / "volumes" / "node1").mkdir(parents=True)
-    (top / "snapshots").mkdir()
-    noise = random.Random(7)
-    with open(top / "volumes" / "node1" / "root.img", "wb") as image:
-        for at in (0, 3, 4, 9, 20):
-            image.seek(at * 100_000)
-            image.write(noise.randbytes(100_000))
-        image.truncate(5_000_000)
-    (top / "volumes" / "node1" / "zeros.img").write_bytes(bytes(1_000_000))
-    (top / "volumes" / "node1" / "text").write_text("some lines\n" * 5000)
-    (top / "snapshots" / "init.json").write_text("{}\n")
-    os.symlink("volumes/node1/text", top / "link")
-    os.link(top / "snapshots" / "init.json", top / "hard")
-    os.chmod(top / "snapshots", 0o700)
-    return top
-
-
-def pack(images, name, into, *options):
-    """An archive of it, made by the tools people have."""
-    tar = subprocess.run(["tar", "-C", images, "--sparse", *options, "-cf", "-", "."],
-                         stdout=subprocess.PIPE, check=True).stdout
-    packers = {"zst": ["zstd", "-q", "-c"], "gz": ["gzip", "-c"], "xz": ["xz", "-c"]}
-    packer = packers.get(name.rsplit(".", 1)[-1])
-    data = subprocess.run(packer, input=tar, stdout=subprocess.PIPE, check=True).stdout \
-        if packer else tar
-    (into / name).write_bytes(data)
-    return into / name
-
-
-def listing(top):
-    """Everything below a folder: kind, mode, size, content or target."""
-    found = {}
-    for path in sorted(pathlib.Path(top).rglob("*")):
-        info = path.lstat()
-        kind = stat.S_IFMT(info.st_mode)
-        content = os.readlink(path) if path.is_symlink() else \
-            path.read_bytes() if path.is_file() else b""
-        found[str(path.relative_to(top))] = (kind, info.st_mode & 0o7777, int(info.st_mtime),
-                                             content)
-    return found
-
-
-def seed(folder, *files):
-    """A bucket with these files."""
-    objects = {}
-    for file in files:
-        objects[file.name] = {"file": str(file)}
-    return {"buckets": {"snapshots": {"objects": objects}}}
-
-
-def load(emulator, name, *options, **kwargs):
-    """Loads the files of one object into ./dest."""
-    return emulator.run(LOAD, "--loader", "none", "--to", "dest", "--set",
-                        f"snapshot.partSize={PART}", *options, f"gs://snapshots/{name}", **kwargs)
-
-
-def media(emulator):
-    """The requests for content."""
-    return [e for e in emulator.calls("GET") if "media" in json.dumps(e["query"])]
-
-
-def leftovers(folder):
-    """What a load leaves beside the destination while it runs."""
-    return [p.name for p in folder.iterdir() if p.name.startswith(".dest") and p.is_dir()]
+from conftest import BIN, PATIENCE, wait_for
+from snapshots import (LOAD, PART, images, leftovers, listing, load, media, old, pack, publish,
+                       publish_set, seed)
 
 
 # ---- it arrives ----
@@ -136,6 +61,31 @@ def test_what_is_there_is_replaced_at_once(folder, images, start_emulator):
     (folder / "dest" / "old").write_text("old")
     emulator = start_emulator(seed=seed(folder, pack(images, "s.tar.zst", folder)))
     assert load(emulator, "s.tar.zst").status == 0
+    assert listing(folder / "dest") == listing(images)
+
+
+def test_only_what_a_snapshot_made_is_replaced(folder, images, start_emulator):
+    emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)))
+    argv = [LOAD, "--loader", "none", "--to", "dest", "gs://snapshots/s.tar"]
+    (folder / "dest").mkdir()
+    assert emulator.run(*argv).status == 0  # an empty one is nobody's
+    publish(emulator, "s.tar", (folder / "s.tar").read_bytes())
+    (folder / "dest" / "more").write_text("of the VMs")
+    assert emulator.run(*argv).status == 0  # the same folder, a newer generation
+    assert listing(folder / "dest") == listing(images)
+    publish(emulator, "s.tar", (folder / "s.tar").read_bytes())
+    (folder / "dest").rename(folder / "elsewhere")
+    (folder / "dest").mkdir()
+    (folder / "dest" / "thesis").write_text("the only copy")
+    before = len(media(emulator))
+    for options in ([], ["--dry-run"]):
+        result = emulator.run(*argv, *options)
+        assert result.status == 2, result
+        assert "is not empty, and no snapshot made it" in result.err
+        assert "--replace" in result.err
+    assert (folder / "dest" / "thesis").read_text() == "the only copy"
+    assert len(media(emulator)) == before and leftovers(folder) == []
+    assert emulator.run(*argv, "--replace").status == 0
     assert listing(folder / "dest") == listing(images)
 
 
@@ -187,6 +137,24 @@ HOSTILE = {
                       "path leaves the destination with '..'"),
     "hard link to nothing": ([entry("h", type=tarfile.LNKTYPE, linkname="x")],
                              "hard link to 'x', which is no file that came before"),
+    "hard link through a link": ([entry("l", type=tarfile.SYMTYPE, linkname="good"),
+                                  entry("h", type=tarfile.LNKTYPE, linkname="l")],
+                                 "hard link to 'l', which is no file that came before"),
+    "link up within": ([entry("d/e", type=tarfile.DIRTYPE, mode=0o755),
+                        entry("d/e/l", type=tarfile.SYMTYPE, linkname="../../..")],
+                       "link leads out of the destination"),
+    "path of a pax header": ([entry("x", pax_headers={"path": "/etc/necoops-was-here"})],
+                             "path is absolute"),
+    "capabilities": ([entry("x", pax_headers={"SCHILY.xattr.security.capability": "x"})],
+                     "file capabilities are not taken"),
+    "setgid folder": ([entry("d", type=tarfile.DIRTYPE, mode=0o2755)],
+                      "setuid and setgid bits are not taken"),
+    "sparse map beyond the file": ([entry("x", content=b"1\n0\n9999\n".ljust(512, b"\0") + b"x" * 512,
+                                          pax_headers={"GNU.sparse.major": "1",
+                                                       "GNU.sparse.minor": "0",
+                                                       "GNU.sparse.name": "x",
+                                                       "GNU.sparse.realsize": "512"})],
+                                   "sparse"),
     "character device": ([entry("n", type=tarfile.CHRTYPE)], "devices are not taken"),
     "block device": ([entry("n", type=tarfile.BLKTYPE)], "devices are not taken"),
     "fifo": ([entry("n", type=tarfile.FIFOTYPE)], "FIFOs are not taken"),
@@ -208,20 +176,6 @@ def build(path, members):
     return path
 
 
-@pytest.fixture
-def old(folder):
-    """A destination that must stay as it is."""
-    (folder / "dest").mkdir()
-    (folder / "dest" / "old").write_text("old")
-    before = folder / "dest", (folder / "dest").stat().st_ino, listing(folder / "dest")
-
-    def unchanged():
-        assert (folder / "dest").stat().st_ino == before[1]
-        assert listing(folder / "dest") == before[2]
-        assert leftovers(folder) == []
-    return unchanged
-
-
 def test_hostile_archives(folder, old, start_emulator):
     files = [build(folder / f"{i}.tar", [entry("good", content=b"x" * 9999), *members])
              for i, (members, _) in enumerate(HOSTILE.values())]
@@ -232,6 +186,47 @@ def test_hostile_archives(folder, old, start_emulator):
         assert result.err.count("\x1b") == 0
         old()
     assert not pathlib.Path("/etc/necoops-was-here").exists()
+
+
+def raw_frame(content, head):
+    """A zstd frame of one block that is not packed (RFC 8878), under this header."""
+    block = (len(content) << 3 | 1).to_bytes(3, "little")
+    return b"\x28\xb5\x2f\xfd" + head + block + content
+
+
+def test_frames_and_sizes_that_lie(folder, images, old, start_emulator):
+    tar = pack(images, "s.tar", folder).read_bytes()
+
+    def says(size):
+        return b"\x60" + (size - 256).to_bytes(2, "little")
+
+    pieces = [tar[at:at + 60000] for at in range(0, len(tar), 60000)]
+    frames = [raw_frame(piece, says(len(piece))) for piece in pieces]
+    longer, shorter = tarfile.TarInfo("x"), tarfile.TarInfo("x")
+    longer.size = 3000
+    cases = {
+        "right.tar.zst": (b"".join(frames), None),
+        "less.tar.zst": (raw_frame(tar[:300], says(299)), "zstd stream is corrupt"),
+        "more.tar.zst": (raw_frame(tar[:300], says(301)), "zstd stream is corrupt"),
+        "window.tar.zst": (raw_frame(tar[:300], b"\0\xa8"), "wants a window of 2048 MiB"),
+        "dictionary.tar.zst": (raw_frame(tar[:300], b"\x21\x07\xff"), "needs a dictionary"),
+        "frame.tar.zst": (b"".join(frames[:-1]), "archive is truncated"),
+        "block.tar.zst": (b"".join(frames)[:-1], "zstd stream is truncated"),
+        "longer.tar": (longer.tobuf() + b"x" * 512 + bytes(1024), "archive is truncated"),
+        "shorter.tar": (shorter.tobuf() + b"x" * 512 + bytes(1024), "the header at byte 512 is none"),
+    }
+    for name, (data, _) in cases.items():
+        (folder / name).write_bytes(data)
+    emulator = start_emulator(seed=seed(folder, *(folder / name for name in cases)))
+    for name, (_, message) in cases.items():
+        if message is None:
+            continue
+        result = load(emulator, name)
+        assert result.status == 1 and message in result.err, (name, result)
+        assert f"gs://snapshots/{name}" in result.err.splitlines()[-1], result
+        old()
+    assert load(emulator, "right.tar.zst").status == 0
+    assert listing(folder / "dest") == listing(images)
 
 
 def test_archives_that_are_not_whole(folder, images, old, start_emulator):
@@ -250,6 +245,7 @@ def test_archives_that_are_not_whole(folder, images, old, start_emulator):
     for name, _, message in cases:
         result = load(emulator, name)
         assert result.status == 1 and message in result.err, (name, result)
+        assert "empty" in name or "pack it anew" in result.err, (name, result)
         old()
 
 
@@ -287,31 +283,6 @@ def test_wrong_use(folder, images, start_emulator):
 
 
 # ---- sets: a manifest, and a pointer to manifests ----
-
-def publish(emulator, name, data):
-    """Uploads an object as the service's documentation says; what the service says of it."""
-    request = urllib.request.Request(
-        f"{emulator.url}/upload/storage/v1/b/snapshots/o?uploadType=media&name="
-        + urllib.parse.quote(name, safe=""), data=data, method="POST",
-        headers={"Authorization": "Bearer " + emulator.token(),
-                 "Content-Type": "application/octet-stream"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.loads(answer.read())
-
-
-def publish_set(emulator, folder, parts, **facts):
-    """A set below a folder of the bucket: {name: (data, path or None)}; the manifest's URL."""
-    listed = []
-    for name, (data, path) in parts.items():
-        value = publish(emulator, f"{folder}/{name}", data)
-        item = {"name": name, **{k: value[k] for k in ("generation", "size", "crc32c")}}
-        if path:
-            item["path"] = path
-        listed.append(item)
-    manifest = {"kind": "necoops.snapshot", "formatVersion": 1, "objects": listed, **facts}
-    publish(emulator, f"{folder}/manifest.json", json.dumps(manifest).encode())
-    return f"{folder}/manifest.json"
-
 
 @pytest.fixture
 def bucket(start_emulator):
@@ -393,48 +364,10 @@ def test_manifests_that_do_not_hold(folder, images, old, bucket):
 def test_tag_that_the_set_does_not_have(folder, images, old, bucket):
     archive = pack(images, "s.tar", folder).read_bytes()
     name = publish_set(bucket, "sets/1", {"s.tar": (archive, None)}, tags=["init", "later"])
-    result = bucket.run(LOAD, "--to", "dest", "--tag", "other", f"gs://snapshots/{name}")
+    result = bucket.run(LOAD, "--to", "dest", "--replace", "--tag", "other",
+                        f"gs://snapshots/{name}")
     assert result.status == 1, result
     assert "it has no snapshot 'other', only 'init', 'later'" in result.err
-    old()
-
-
-# ---- faults ----
-
-ON_EACH = {"reset": "reset", "close": "close", "truncate": "truncate=1000", "503": "status=503",
-           "429": "status=429,retry-after=1", "html": "html=502"}
-
-
-@pytest.mark.parametrize("fault", ON_EACH)
-@pytest.mark.parametrize("n", [1, 2, 5])
-def test_faults_are_survived(folder, images, start_emulator, fault, n):
-    file = pack(images, "s.tar", folder)
-    rule = f"method=GET,path=/storage/v1/*,n={n},{ON_EACH[fault]}"
-    emulator = start_emulator(seed=seed(folder, file), faults=[rule])
-    result = load(emulator, "s.tar", "--connections", "2")
-    assert result.status == 0, result
-    assert listing(folder / "dest") == listing(images)
-    assert [e for e in emulator.log() if "fault" in e]
-
-
-@pytest.mark.parametrize("name", ["s.tar", "s.tar.zst", "disk.img"])
-def test_flipped_byte(folder, images, old, start_emulator, name):
-    if name == "disk.img":
-        (folder / name).write_bytes(random.Random(1).randbytes(700_000))
-    else:
-        pack(images, name, folder)
-    rule = "method=GET,path=/storage/v1/*,query=*alt=media*,n=2,flip=5000"
-    emulator = start_emulator(seed=seed(folder, folder / name), faults=[rule])
-    result = load(emulator, name)
-    assert result.status == 1 and "corrupt" in result.err, result
-    old()
-
-
-def test_denied(folder, images, old, start_emulator):
-    rule = "method=GET,path=/storage/v1/*,query=*alt=media*,count=0,status=403"
-    emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)), faults=[rule])
-    result = load(emulator, "s.tar")
-    assert result.status == 4 and "storage.objects.get" in result.err, result
     old()
 
 
@@ -446,69 +379,27 @@ SLOW = "method=GET,path=/storage/v1/*,query=*alt=media*,count=0,delay=300ms"
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted(folder, images, old, start_emulator, number, status):
     emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)), faults=[SLOW])
-    process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--connections", "1",
+    process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--replace", "--connections", "1",
                              "--set", f"snapshot.partSize={PART}", "gs://snapshots/s.tar")
     wait_for(lambda: leftovers(folder))
     wait_for(lambda: len(media(emulator)) >= 1)
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == status, (out, err)
     old()
 
 
 def test_two_at_once(folder, images, start_emulator):
     emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)), faults=[SLOW])
-    first = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "gs://snapshots/s.tar")
+    first = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--replace", "gs://snapshots/s.tar")
     wait_for(lambda: leftovers(folder))
+    first.send_signal(signal.SIGSTOP)  # it is under way for as long as the second one runs
     result = load(emulator, "s.tar")
+    first.send_signal(signal.SIGCONT)
     assert result.status == 5 and "another run is loading into" in result.err, result
-    out, err = first.communicate(timeout=60)
+    out, err = first.communicate(timeout=PATIENCE)
     assert first.returncode == 0, (out, err)
     assert listing(folder / "dest") == listing(images)
-
-
-def kill_until_done(emulator, folder, name, kills):
-    """Kills the load again and again; how often it went on where it was."""
-    resumed = 0
-    chance = random.Random(3)
-    for _ in range(kills):
-        process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--connections", "2",
-                                 "--set", f"snapshot.partSize={PART}", f"gs://snapshots/{name}")
-        try:
-            process.communicate(timeout=chance.uniform(0.1, 0.9))
-            break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            _, err = process.communicate()
-            resumed += "going on where a killed run was" in err
-            assert not (folder / "dest").exists() or "exchange" in err
-    result = load(emulator, name)
-    assert result.status == 0, result
-    return resumed + ("going on where a killed run was" in result.err)
-
-
-@pytest.mark.parametrize("name", ["s.tar", "frames.tar.zst", "disk.img"])
-def test_killed_and_run_again(folder, images, start_emulator, name):
-    noise = random.Random(5)
-    (images / "more.img").write_bytes(noise.randbytes(4_000_000))
-    tar = pack(images, "s.tar", folder).read_bytes()
-    if name == "frames.tar.zst":
-        (folder / name).write_bytes(b"".join(
-            subprocess.run(["zstd", "-q", "-c", f"--stream-size={len(tar[i:i + PART])}"],
-                           input=tar[i:i + PART], stdout=subprocess.PIPE, check=True).stdout
-            for i in range(0, len(tar), PART)))
-    elif name == "disk.img":
-        (folder / name).write_bytes(tar)
-    emulator = start_emulator(seed=seed(folder, folder / name),
-                              faults=[SLOW.replace("300ms", "100ms")])
-    assert kill_until_done(emulator, folder, name, 12) >= 2
-    if name == "disk.img":
-        assert (folder / "dest" / name).read_bytes() == tar
-    else:
-        assert listing(folder / "dest") == listing(images)
-    assert leftovers(folder) == []
-    whole = [e["query"] for e in media(emulator)]
-    assert len(whole) < 3 * len(tar) // PART
 
 
 # ---- the load ----
@@ -535,7 +426,7 @@ def called(folder):
 
 def load_vms(emulator, folder, *options, tag="init"):
     """Loads with the stand-ins."""
-    return emulator.run(LOAD, "--to", "dest", "--tag", tag,
+    return emulator.run(LOAD, "--to", "dest", *(["--tag", tag] if tag else []),
                         "--set", "snapshot.before=[[service, stop, cke]]",
                         "--set", "snapshot.after=[[service, start, cke], [service, start, vault]]",
                         *options, "gs://snapshots/s.tar",
@@ -583,10 +474,37 @@ def test_command_that_fails(folder, served, commands, images):
     assert listing(folder / "dest") == listing(images)
 
 
-def test_no_pmctl(folder, served):
+NEEDED = {
+    "load": (["snapshot.load=[loader, x]"], "snapshot.load: command 'loader' not found"),
+    "verify": (["snapshot.verify=[lister]"], "snapshot.verify: command 'lister' not found"),
+    "before": (["snapshot.before=[[service, stop], [stopper]]"],
+               "snapshot.before: command 'stopper' not found"),
+    "after": (["snapshot.after=[[/bin/starter]]"],
+              "snapshot.after: '/bin/starter' is no program that can be run"),
+    "issue": (["snapshot.kubeconfig.issue=[issuer]"],
+              "snapshot.kubeconfig.issue: command 'issuer' not found"),
+    "monitor": (["snapshot.loader=qmp", "snapshot.qmp.sockets=[vms/*.qmp]", "snapshot.before=[]"],
+                "there is no monitor socket 'vms/*.qmp'"),
+    "listener": (["snapshot.loader=qmp", "snapshot.qmp.sockets=[dead.qmp]", "snapshot.before=[]"],
+                 "cannot connect to 'dead.qmp': Connection refused"),
+    "tag": (["snapshot.loader=qmp", "snapshot.qmp.sockets=[x.qmp]", "snapshot.tag=a b"],
+            "is none that QEMU's monitor takes"),
+}
+
+
+def test_what_is_needed_is_looked_for_before_the_download(folder, served, old):
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(folder / "dead.qmp"))  # nobody listens
+    for what, (settings, message) in NEEDED.items():
+        options = [word for setting in settings for word in ("--set", setting)]
+        result = load_vms(served, folder, "--replace", *options, tag=None)
+        assert result.status in (1, 2) and message in result.err, (what, result)
     (folder / "tools" / "pmctl").unlink()
-    result = load_vms(served, folder)
-    assert result.status == 1 and "pmctl" in result.err, result
+    result = load_vms(served, folder, "--replace")
+    assert result.status == 1, result
+    assert "snapshot.load: command 'pmctl' not found; nothing was downloaded" in result.err
+    assert media(served) == [] and called(folder) == []
+    old()
 
 
 def test_gate(folder, images, start_emulator, commands):

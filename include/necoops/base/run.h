@@ -9,6 +9,7 @@
 #define NECOOPS_BASE_RUN_H
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "necoops/base/err.h"
@@ -29,10 +30,12 @@ struct run {
     struct log *log;
     struct progress *progress;
     const struct clock *clock;
-    const volatile sig_atomic_t *signal; /* number of the signal that asked to end, or 0; or NULL */
-    int wake_fd;                         /* readable once such a signal came; -1: none */
-    int64_t deadline;                    /* mono_ms, or RUN_NO_DEADLINE */
-    const char *const *environ;          /* NAME=VALUE, NULL-terminated */
+    /* Number of the signal that asked to end, or 0; or NULL. Set by a handler or another thread:
+     * a lock-free atomic may be used by both (C17 7.14.1.1). */
+    const atomic_int *signal;
+    int wake_fd;                /* readable once such a signal came; -1: none */
+    int64_t deadline;           /* mono_ms, or RUN_NO_DEADLINE */
+    const char *const *environ; /* NAME=VALUE, NULL-terminated */
 };
 
 /* Installs handlers for SIGINT and SIGTERM that set the flag and wake every wait; a second signal

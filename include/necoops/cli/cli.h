@@ -20,6 +20,7 @@ struct cli {
     bool json;    /* -o json */
     bool dry_run;
     bool quiet;
+    int verbose;   /* how many -v */
     bool terminal; /* a person is at standard input and standard error */
     bool color;    /* for standard output */
 };

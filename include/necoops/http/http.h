@@ -37,6 +37,8 @@ struct http_response {
 
 /* The header's value, or NULL; names compare without case. */
 const char *http_header(const struct http_response *response, const char *name);
+/* When it was sent by the server's clock (wall_ms); false when it does not say. */
+bool http_date(const struct http_response *response, int64_t *wall_ms);
 /* What came, for an error: "answered 502 with an HTML page ('Bad Gateway')", "answered 500: text";
  * bounded and with control characters made visible. Caller frees. */
 char *http_summary(const struct http_response *response);
@@ -54,8 +56,8 @@ struct http_auth {
 };
 
 struct http_tls {
-    const char *ca_pem;      /* the only CAs trusted; NULL: the system's */
-    const char *cert_pem;    /* client certificate and key, or NULL */
+    const char *ca_pem;   /* the only CAs trusted; NULL: the system's */
+    const char *cert_pem; /* client certificate and key, or NULL */
     const char *key_pem;
     const char *server_name; /* name to send and to verify, when not the URL's host */
     bool insecure;           /* verification off; only where a user's kubeconfig says so */
@@ -70,10 +72,11 @@ struct http_request {
     const char *content_type;
     size_t cap;         /* most bytes of an answer kept in memory; 0: the response's, BUF_MEDIUM */
     int64_t timeout_ms; /* of one try; 0: 60 s; -1: no limit (a stream) */
-    int64_t stall_ms;   /* a try without a byte for so long has failed; 0: 30 s; -1: may be silent */
-    int64_t retry_ms;   /* time for all tries; 0: 2 minutes; -1: one try only */
-    bool idempotent;    /* may be sent twice; GET and HEAD always are */
-    bool http1;         /* HTTP/1.1 on a connection of its own (parts of a download, a watch) */
+    int64_t stall_ms; /* a try without a byte for so long has failed; 0: 30 s; -1: may be silent */
+    uint64_t stall_bytes; /* less of a body than this in that time is a stall, too; 0: no byte is */
+    int64_t retry_ms;     /* time for all tries; 0: 2 minutes; -1: one try only */
+    bool idempotent;      /* may be sent twice; GET and HEAD always are */
+    bool http1;           /* HTTP/1.1 on a connection of its own (parts of a download, a watch) */
     bool (*again)(const struct http_response *response); /* further answers worth another try */
     const struct http_auth *auth;
     const struct http_tls *tls;
@@ -81,8 +84,8 @@ struct http_request {
     const char *what;  /* for errors and logs: "instance 'neco-ops'"; NULL: the URL's host */
 };
 
-/* In both ways of asking, strings are copied; `body`, `auth` and `tls` are borrowed until the request
- * has ended. */
+/* In both ways of asking, strings are copied; `body`, `auth` and `tls` are borrowed until the
+ * request has ended. */
 
 /* Waits for the answer, whatever its status: 0. -1: no answer (ERR_UNREACHABLE, ERR_TIMEOUT, …),
  * an answer beyond the cap (ERR_PROTOCOL), the run's end, or no credential. `response` was init by
@@ -94,8 +97,8 @@ int http_perform(struct http *http, const struct http_request *request,
 
 struct http_transfer; /* belongs to the http; gone once `done` was called or it was cancelled */
 
-/* `head` and `data` are called while libcurl is at work: they may start, pause and cancel transfers,
- * but not wait (http_perform, http_drive). `done` may do all of it. */
+/* `head` and `data` are called while libcurl is at work: they may start, pause and cancel
+ * transfers, but not wait (http_perform, http_drive). `done` may do all of it. */
 struct http_handler {
     /* Optional: the head of a 2xx answer, before its body; -1 gives the transfer up. */
     int (*head)(void *arg, const struct http_response *head, struct err *err);
@@ -116,8 +119,8 @@ void http_pause(struct http_transfer *transfer, bool paused);
 /* Moves all transfers on for at most `ms`, returning early when one ended or moved. Handlers are
  * called from here. -1 when the run is to end; transfers stay as they are. `extra_fd` (-1: none)
  * being readable ends the wait as well. */
-int http_drive(struct http *http, int64_t ms, int extra_fd, const char *what, struct err *err)
-    MUST_CHECK;
+int http_drive(struct http *http, int64_t ms, int extra_fd, const char *what,
+               struct err *err) MUST_CHECK;
 size_t http_active(const struct http *http);
 
 #endif

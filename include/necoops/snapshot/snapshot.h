@@ -29,6 +29,8 @@ struct snapshot_options {
     const char *tag;    /* name of the VM snapshot inside */
     int connections;    /* requests side by side */
     uint64_t part_size; /* bytes of one request, at most */
+    int64_t stall_ms;   /* one that gets next to nothing for so long is sent anew */
+    bool replace;       /* what is in the destination, though no snapshot made it */
     bool if_needed;     /* nothing is done when this generation is there and was loaded */
     enum snapshot_loader loader;
     const struct strv *load;   /* empty: pmctl snapshot load TAG; with qmp: what starts the VMs */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "necoops/base/fs.h"
 #include "emulator/argocd/controller.h"
+#include "emulator/core/fault.h"
 #include "emulator/argocd/install.h"
 
 struct argocd {
@@ -18,6 +19,17 @@ static const char *find_mirror(void *arg, const char *url)
     return emu_git_mirror(arg, url);
 }
 
+static bool find_fault(void *arg, const char *app, const char *what, int64_t *pause_ms)
+{
+    struct fault_action action = {0};
+    bool hit = faults_application(server_faults(emu_server(arg)), app, what, &action);
+
+    if (hit)
+        log_info(emu_config(arg)->log, "fault '%s' hits application '%s'", action.rule, app);
+    *pause_ms = action.number;
+    return hit;
+}
+
 int argocd_start(struct cluster *cluster, const char *version, struct argocd **out, struct err *err)
 {
     struct emu *emu = cluster_emu(cluster);
@@ -27,7 +39,10 @@ int argocd_start(struct cluster *cluster, const char *version, struct argocd **o
                                        .environ = (const char *const *)environ,
                                        .mirror = find_mirror,
                                        .mirror_arg = emu,
-                                       .reconcile_ms = emu_config(emu)->timing.reconcile};
+                                       .fault = find_fault,
+                                       .fault_arg = emu,
+                                       .reconcile_ms = emu_config(emu)->timing.reconcile,
+                                       .poll_ms = emu_config(emu)->timing.poll};
 
     argocd->version = xstrdup(version);
     config.version = argocd->version;

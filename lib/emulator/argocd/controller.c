@@ -214,14 +214,19 @@ static const char *image_version(const char *image)
 }
 
 /* What was in memory is gone; operations go on from what is stored. */
-static void restart_as(struct controller *controller, const char *version)
+static void forget(struct controller *controller)
 {
-    log_info(controller->config.log, "argocd: the controller starts again as %s", version);
-    controller->patches_known = version_at_least(version, 2, 9);
     for (size_t i = 0; i < controller->items_len; i++) {
         cJSON_Delete(controller->items[i].state);
         controller->items[i].state = NULL;
     }
+}
+
+static void restart_as(struct controller *controller, const char *version)
+{
+    log_info(controller->config.log, "argocd: the controller starts again as %s", version);
+    controller->patches_known = version_at_least(version, 2, 9);
+    forget(controller);
     refresh_all(controller, COMPARE_NEEDED);
 }
 
@@ -256,6 +261,34 @@ static void find_images(struct controller *controller)
             follow_image(controller, stored->object);
         stored_unref(stored);
     }
+}
+
+/* ---- faults ---- */
+
+static bool fault_hits(struct controller *controller, const char *app, const char *what,
+                       int64_t *pause_ms)
+{
+    return controller->config.fault != NULL &&
+           controller->config.fault(controller->config.fault_arg, app, what, pause_ms);
+}
+
+bool controller_fault(struct controller *controller, const char *app, const char *what)
+{
+    int64_t ignored;
+
+    return fault_hits(controller, app, what, &ignored);
+}
+
+/* Its process ends before this is done, and another one starts a while later. */
+static bool restarts_now(struct controller *controller, const char *app)
+{
+    int64_t pause;
+
+    if (!fault_hits(controller, app, "restart", &pause))
+        return false;
+    forget(controller);
+    controller->absent_until = run_mono_ms(&controller->run) + pause;
+    return true;
 }
 
 /* ---- events ---- */
@@ -332,7 +365,7 @@ static void run_item(struct controller *controller, const char *given, bool refr
         item->compared_at = run_mono_ms(&controller->run);
     if (refresh)
         application_refresh(controller, name, level);
-    else
+    else if (!restarts_now(controller, name))
         application_operate(controller, name);
 }
 
@@ -407,6 +440,14 @@ static int64_t at_least(int64_t value, int64_t least)
     return value > least ? value : least;
 }
 
+static int64_t poll_ms(const struct controller *controller)
+{
+    int64_t given = controller->config.poll_ms;
+
+    return given != 0 ? given
+                      : at_least(POLL_FACTOR * controller->config.reconcile_ms, MIN_POLL_MS);
+}
+
 static void poll_applications(struct controller *controller)
 {
     int64_t now = run_mono_ms(&controller->run);
@@ -415,7 +456,7 @@ static void poll_applications(struct controller *controller)
 
     if (now < controller->next_poll)
         return;
-    controller->next_poll = now + at_least(POLL_FACTOR * reaction, MIN_POLL_MS);
+    controller->next_poll = now + poll_ms(controller);
     for (size_t i = 0; i < controller->items_len; i++) {
         struct queue_item *item = &controller->items[i];
         struct stored *stored = controller_application(controller, item->name);
@@ -433,12 +474,14 @@ static void poll_applications(struct controller *controller)
 
 static int64_t pause_ms(const struct controller *controller)
 {
+    int64_t absent = controller->absent_until - run_mono_ms(&controller->run);
     const struct queue_item *next = next_item(controller);
     int64_t until = controller->next_poll;
 
     if (next != NULL && due_at(next) < until)
         until = due_at(next);
     until -= run_mono_ms(&controller->run);
+    until = until < absent ? absent : until;
     return until < 0 ? 0 : until > IDLE_MS ? IDLE_MS : until;
 }
 
@@ -468,6 +511,12 @@ static void *run_controller(void *arg)
     start_over(controller, COMPARE_NEEDED);
     while (!controller->stop && !store_closed(controller->store)) {
         watch(controller);
+        if (run_mono_ms(&controller->run) < controller->absent_until)
+            continue;
+        if (controller->absent_until != 0) {
+            controller->absent_until = 0;
+            start_over(controller, COMPARE_NEEDED);
+        }
         poll_applications(controller);
         for (int i = 0; i < MAX_TURNS && !controller->stop && work(controller); i++)
             continue;

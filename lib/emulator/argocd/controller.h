@@ -21,6 +21,11 @@ struct controller_config {
     const char *(*mirror)(void *arg, const char *url);
     void *mirror_arg;
     int64_t reconcile_ms; /* how long it takes to react */
+    int64_t poll_ms;      /* how often it looks at branches; 0: by its reaction */
+    /* `what` (fault.h) goes wrong with this application now; *pause_ms as the rule says. NULL:
+     * nothing ever does. */
+    bool (*fault)(void *arg, const char *app, const char *what, int64_t *pause_ms);
+    void *fault_arg;
 };
 
 struct controller;
@@ -53,12 +58,13 @@ struct controller {
     char *images[2]; /* of its workload as StatefulSet and as Deployment, or NULL */
     /* the thread */
     pthread_t thread;
-    volatile sig_atomic_t stop; /* also ends a child process that is running */
+    atomic_int stop; /* also ends a child process that is running */
     int wake_fd;
     struct queue_item *items;
     size_t items_len, items_size;
-    int64_t next_poll; /* of the branches */
-    uint64_t seen;     /* the last event's version */
+    int64_t next_poll;    /* of the branches */
+    int64_t absent_until; /* mono; it is being restarted */
+    uint64_t seen;        /* the last event's version */
 };
 
 const struct resource *controller_applications(struct controller *controller);
@@ -72,6 +78,8 @@ struct time_text controller_now(struct controller *controller);
 void controller_refresh_after(struct controller *controller, const char *app, int64_t ms,
                               enum compare_level level);
 void controller_operate_after(struct controller *controller, const char *app, int64_t ms);
+
+bool controller_fault(struct controller *controller, const char *app, const char *what);
 
 /* The state of the operation in progress, from one step to the next. */
 void controller_keep_state(struct controller *controller, const char *app,

@@ -216,7 +216,8 @@ static void after_step(struct controller *controller, const cJSON *app, cJSON *s
 
     if (is_completed(json_str_or(state, "phase", ""))) {
         /* The comparison learns of it later than who watches the operation. */
-        controller_refresh_after(controller, name, 2 * reaction, COMPARE_LATEST);
+        if (!controller_fault(controller, name, "lose-refresh"))
+            controller_refresh_after(controller, name, 2 * reaction, COMPARE_LATEST);
         cJSON_Delete(state);
         return;
     }

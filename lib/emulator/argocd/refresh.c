@@ -106,6 +106,18 @@ static void set_sync(const struct refresh *refresh, const struct comparison *com
         json_set_str(refresh->status, "sourceType", comparison->types.items[0]);
 }
 
+/* One bad look at the cluster: what is shown flaps, and the next look puts it right. */
+static bool flaps(const struct refresh *refresh)
+{
+    const char *name = json_str_or(refresh->app, "metadata.name", "");
+
+    if (!controller_fault(refresh->controller, name, "degraded"))
+        return false;
+    controller_refresh_after(refresh->controller, name, refresh->controller->config.reconcile_ms,
+                             COMPARE_RECENT);
+    return true;
+}
+
 static void set_health(const struct refresh *refresh, enum health_status status)
 {
     const char *before = json_str_or(refresh->app, "status.health.status", "");
@@ -183,7 +195,7 @@ static void compare(struct refresh *refresh)
     set_sync(refresh, &comparison);
     resources = resource_statuses(refresh->controller, refresh->app, &comparison, &health);
     json_set(refresh->status, "resources", resources);
-    set_health(refresh, health);
+    set_health(refresh, flaps(refresh) ? HEALTH_DEGRADED : health);
     images = summary_images(&comparison);
     json_set_object(refresh->status, "summary");
     if (images != NULL)
@@ -215,6 +227,21 @@ static bool is_skipped(const cJSON *app)
     return skip != NULL && strcmp(skip, "true") == 0;
 }
 
+/* A comparison that was asked for while one was under way goes with that one's end. */
+static bool loses_refresh(const struct refresh *refresh)
+{
+    const char *name = json_str_or(refresh->app, "metadata.name", "");
+    autojson cJSON *patch = NULL;
+
+    if (refresh->asked == NULL || !controller_fault(refresh->controller, name, "lose-refresh"))
+        return false;
+    patch = json_object();
+    json_set(json_set_object(json_set_object(patch, "metadata"), "annotations"), ANNOTATION_REFRESH,
+             cJSON_CreateNull());
+    (void)controller_patch(refresh->controller, name, patch);
+    return true;
+}
+
 void application_refresh(struct controller *controller, const char *name, enum compare_level level)
 {
     struct stored *stored = controller_application(controller, name);
@@ -224,7 +251,7 @@ void application_refresh(struct controller *controller, const char *name, enum c
         return;
     refresh.app = stored->object;
     find_reason(&refresh);
-    if (refresh.level != COMPARE_NEEDED && !is_skipped(refresh.app)) {
+    if (refresh.level != COMPARE_NEEDED && !is_skipped(refresh.app) && !loses_refresh(&refresh)) {
         refresh.now = controller_now(controller);
         refresh.status = json_object();
         refresh_application(&refresh);

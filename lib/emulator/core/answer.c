@@ -186,6 +186,20 @@ static void add_headers(struct MHD_Response *response, const struct strv *header
     }
 }
 
+/* The fault's header takes the place of the answer's own. */
+static void fault_header(struct strv *headers, const char *line)
+{
+    struct strv kept = STRV_INIT;
+    size_t name_len = strcspn(line, ":") + 1;
+    for (size_t i = 0; i < headers->len; i++) {
+        if (strncasecmp(headers->items[i], line, name_len) != 0)
+            strv_add(&kept, headers->items[i]);
+    }
+    strv_add(&kept, line);
+    strv_clear(headers);
+    *headers = kept;
+}
+
 enum MHD_Result answer_send(struct answer *answer, struct exchange *exchange,
                             struct MHD_Connection *connection)
 {
@@ -194,6 +208,8 @@ enum MHD_Result answer_send(struct answer *answer, struct exchange *exchange,
     int status = answer->status;
     struct strv headers = answer->headers;
     answer->headers = (struct strv)STRV_INIT;
+    if (exchange->fault.kind == FAULT_HEADER)
+        fault_header(&headers, exchange->fault.header);
     struct MHD_Response *response = respond(answer, exchange);
     answer_clear(answer);
     enum MHD_Result result = MHD_NO;

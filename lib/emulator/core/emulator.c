@@ -62,6 +62,7 @@ int emu_timing_set(struct emu_timing *timing, const char *text, struct err *err)
         {"reconcile", &timing->reconcile},
         {"rollout", &timing->rollout},
         {"operation-wait", &timing->operation_wait},
+        {"poll", &timing->poll},
         {"guest-attributes-window", &timing->guest_attributes_window},
     };
     const char *equals = strchr(text, '=');

@@ -16,6 +16,7 @@ struct emu_timing {
     int64_t boot;                    /* instance RUNNING to startup script; default 100 */
     int64_t cluster_boot;            /* snapshot loaded to /readyz; default 300 */
     int64_t reconcile;               /* Argo CD's and controllers' reaction; default 50 */
+    int64_t poll;                    /* Argo CD looks at branches; 0: 40 times reconcile */
     int64_t rollout;                 /* a workload's change to its healthy status; default 300 */
     int64_t operation_wait;          /* longest that operations.wait blocks; default 120000 */
     int64_t guest_attributes_window; /* in which ten guest attribute requests are served; 60000 */

@@ -10,7 +10,7 @@ struct rule {
     char *text;
     struct strv values; /* key, value, key, value, … */
     const char *listener, *method, *path, *query;
-    const char *operation, *zone, *target;
+    const char *operation, *zone, *target, *application;
     int64_t first, count; /* the matching requests first … first+count-1 are hit; count 0: all */
     int64_t until_ms;     /* 0: no end */
     struct fault_action action;
@@ -85,10 +85,10 @@ static int read_duration(const struct rule *rule, const char *key, int64_t *out,
 }
 
 static const char *const known_keys[] = {
-    "listener",  "method", "path",     "query", "n",      "count",   "until",
-    "status",    "reason", "message",  "body",  "html",   "badjson", "retry-after",
-    "reset",     "close",  "truncate", "stall", "delay",  "flip",    "after",
-    "operation", "zone",   "target",   "error", "vanish",
+    "listener", "method",  "path",  "query",  "n",       "count",       "until",  "status",
+    "reason",   "message", "body",  "html",   "badjson", "retry-after", "reset",  "close",
+    "truncate", "stall",   "delay", "flip",   "after",   "header",      "drop",   "operation",
+    "zone",     "target",  "error", "vanish", "down",    "application", "argocd", "pause",
 };
 
 static bool known_key(const char *key)
@@ -120,10 +120,11 @@ struct kind_name {
 };
 
 static const struct kind_name kind_names[] = {
-    {"status", FAULT_STATUS},   {"html", FAULT_HTML},   {"badjson", FAULT_BADJSON},
-    {"reset", FAULT_RESET},     {"close", FAULT_CLOSE}, {"truncate", FAULT_TRUNCATE},
-    {"stall", FAULT_STALL},     {"delay", FAULT_DELAY}, {"flip", FAULT_FLIP},
-    {"error", FAULT_OPERATION},
+    {"status", FAULT_STATUS}, {"html", FAULT_HTML},     {"badjson", FAULT_BADJSON},
+    {"reset", FAULT_RESET},   {"close", FAULT_CLOSE},   {"truncate", FAULT_TRUNCATE},
+    {"stall", FAULT_STALL},   {"delay", FAULT_DELAY},   {"flip", FAULT_FLIP},
+    {"header", FAULT_HEADER}, {"drop", FAULT_DROP},     {"error", FAULT_OPERATION},
+    {"down", FAULT_DOWN},     {"argocd", FAULT_ARGOCD},
 };
 
 static int read_kind(struct rule *rule, struct err *err)
@@ -141,7 +142,22 @@ static int read_kind(struct rule *rule, struct err *err)
     if ((rule->action.kind == FAULT_OPERATION) != (rule->operation != NULL))
         return err_set(err, ERR_USAGE, "fault '%s': 'operation' and 'error' go together",
                        rule->text);
+    if ((rule->action.kind == FAULT_ARGOCD) != (rule->application != NULL))
+        return err_set(err, ERR_USAGE, "fault '%s': 'application' and 'argocd' go together",
+                       rule->text);
     return 0;
+}
+
+static int read_argocd(struct rule *rule, struct err *err)
+{
+    static const char *const known[] = {"lose-refresh", "degraded", "restart"};
+
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (strcmp(rule_value(rule, "argocd"), known[i]) == 0)
+            return read_duration(rule, "pause", &rule->action.number, err);
+    }
+    return err_set(err, ERR_USAGE, "fault '%s': Argo CD can lose-refresh, degraded or restart",
+                   rule->text);
 }
 
 static int read_amount(struct rule *rule, struct err *err)
@@ -170,6 +186,14 @@ static int read_amount(struct rule *rule, struct err *err)
         return read_duration(rule, "stall", &action->number, err);
     case FAULT_DELAY:
         return read_duration(rule, "delay", &action->number, err);
+    case FAULT_HEADER:
+        if (strchr(rule_value(rule, "header"), ':') == NULL)
+            return err_set(err, ERR_USAGE, "fault '%s': 'header' wants NAME: VALUE", rule->text);
+        return 0;
+    case FAULT_DOWN:
+        return read_duration(rule, "down", &action->number, err);
+    case FAULT_ARGOCD:
+        return read_argocd(rule, err);
     default:
         return 0;
     }
@@ -212,7 +236,8 @@ static void read_texts(struct rule *rule)
         action->message = "The service is currently unavailable.";
     action->body = rule_value(rule, "body");
     action->retry_after = rule_value(rule, "retry-after");
-    action->error = rule_value(rule, "error");
+    action->header = rule_value(rule, action->kind == FAULT_DROP ? "drop" : "header");
+    action->error = rule_value(rule, action->kind == FAULT_ARGOCD ? "argocd" : "error");
     action->vanish = rule_value(rule, "vanish") != NULL;
     action->after = rule_value(rule, "after") != NULL;
 }
@@ -230,6 +255,7 @@ static int rule_read(struct rule *rule, const char *text, struct err *err)
     rule->operation = rule_value(rule, "operation");
     rule->zone = rule_value(rule, "zone");
     rule->target = rule_value(rule, "target");
+    rule->application = rule_value(rule, "application");
     if (check_keys(rule, err) < 0 || read_number(rule, "n", 1, 1, &rule->first, err) < 0 ||
         read_number(rule, "count", 1, 0, &rule->count, err) < 0 ||
         read_duration(rule, "until", &rule->until_ms, err) < 0 || read_kind(rule, err) < 0 ||
@@ -302,9 +328,9 @@ bool faults_request(struct faults *faults, const struct fault_subject *subject,
     pthread_mutex_lock(&faults->lock);
     for (size_t i = 0; i < faults->count; i++) {
         struct rule *rule = &faults->rules[i];
-        if (rule->operation != NULL || !fits(rule->listener, subject->listener) ||
-            !fits(rule->method, subject->method) || !fits(rule->path, subject->path) ||
-            !fits(rule->query, subject->query))
+        if (rule->operation != NULL || rule->application != NULL ||
+            !fits(rule->listener, subject->listener) || !fits(rule->method, subject->method) ||
+            !fits(rule->path, subject->path) || !fits(rule->query, subject->query))
             continue;
         if (rule_hit(rule) && !hit) {
             *action = rule->action;
@@ -324,6 +350,25 @@ bool faults_operation(struct faults *faults, const char *type, const char *zone,
         struct rule *rule = &faults->rules[i];
         if (rule->operation == NULL || !fits(rule->operation, type) || !fits(rule->zone, zone) ||
             !fits(rule->target, target))
+            continue;
+        if (rule_hit(rule) && !hit) {
+            *action = rule->action;
+            hit = true;
+        }
+    }
+    pthread_mutex_unlock(&faults->lock);
+    return hit;
+}
+
+bool faults_application(struct faults *faults, const char *application, const char *what,
+                        struct fault_action *action)
+{
+    bool hit = false;
+    pthread_mutex_lock(&faults->lock);
+    for (size_t i = 0; i < faults->count; i++) {
+        struct rule *rule = &faults->rules[i];
+        if (rule->application == NULL || strcmp(rule->action.error, what) != 0 ||
+            !fits(rule->application, application))
             continue;
         if (rule_hit(rule) && !hit) {
             *action = rule->action;

@@ -5,12 +5,18 @@
  *              n=N the N-th request that matches (1), count=N so many in a row (1; 0: for ever),
  *              until=DURATION recovered so long after its first hit
  *   doing      status=N [reason= message= retry-after= body=], html=N, badjson, reset, close,
- *              truncate=BYTES, stall=DURATION, delay=DURATION, flip=OFFSET
+ *              truncate=BYTES, stall=DURATION, delay=DURATION, flip=OFFSET, down=DURATION,
+ *              header=NAME: VALUE (of the answer, instead of its own), drop=NAME (a header of the
+ *              request, which the handler does not see)
  *   after      the handler does its work and only then the fault hides its answer
  *
  * A rule with operation=TYPE (insert, delete, …) faults operations of Compute Engine instead:
  *   matching   operation= zone= target= (globs), n= count= until=
  *   doing      error=CODE [message=] [vanish]
+ *
+ * A rule with application=NAME faults Argo CD:
+ *   matching   application= (a glob), n= count= until=
+ *   doing      argocd=lose-refresh | degraded | restart [pause=DURATION]
  */
 #ifndef EMULATOR_CORE_FAULT_H
 #define EMULATOR_CORE_FAULT_H
@@ -31,7 +37,11 @@ enum fault_kind {
     FAULT_STALL,
     FAULT_DELAY,
     FAULT_FLIP,
+    FAULT_HEADER,
+    FAULT_DROP,
+    FAULT_DOWN,
     FAULT_OPERATION,
+    FAULT_ARGOCD,
 };
 
 /* What a rule that was hit does; the texts are the rule's, borrowed for the server's life. */
@@ -42,7 +52,8 @@ struct fault_action {
     int status;
     int64_t number; /* bytes, offset, milliseconds */
     const char *reason, *message, *body, *retry_after;
-    const char *error; /* operation */
+    const char *header; /* header: the line; drop: the name */
+    const char *error;  /* operation; what Argo CD does */
     bool vanish;
 };
 
@@ -59,5 +70,8 @@ bool faults_request(struct faults *faults, const struct fault_subject *subject,
                     struct fault_action *action);
 bool faults_operation(struct faults *faults, const char *type, const char *zone, const char *target,
                       struct fault_action *action);
+/* `what`: what Argo CD is about to do rightly, as a rule's argocd= names it. */
+bool faults_application(struct faults *faults, const char *application, const char *what,
+                        struct fault_action *action);
 
 #endif

@@ -39,6 +39,9 @@ struct listener {
     enum listener_state state;
     uint16_t port;
     atomic_bool stopping;
+    void (*restarted)(void *service);
+    atomic_int lives;           /* one more each time that it went down */
+    _Atomic int64_t down_until; /* monotonic ms */
 };
 
 /* One request as it comes in, from its first line to its end. */

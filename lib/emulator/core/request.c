@@ -99,6 +99,8 @@ const char *request_query(const struct request *request, const char *name)
 
 const char *request_header(const struct request *request, const char *name)
 {
+    if (request->hidden != NULL && strcasecmp(request->hidden, name) == 0)
+        return NULL;
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
@@ -115,7 +117,8 @@ bool request_is(const struct request *request, const char *method)
 
 bool request_abandoned(const struct request *request)
 {
-    if (atomic_load(&request->listener->stopping) || server_stopping(request->listener->server))
+    if (atomic_load(&request->listener->stopping) || server_stopping(request->listener->server) ||
+        atomic_load(&request->listener->lives) != request->lives)
         return true;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);

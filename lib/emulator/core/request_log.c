@@ -160,7 +160,9 @@ static int64_t wall_ms(void)
 void request_log_write(struct request_log *log, const struct exchange *exchange,
                        const struct answer *answer)
 {
-    const struct request *request = &exchange->request;
+    struct request sent = exchange->request;
+    const struct request *request = &sent;
+    sent.hidden = NULL; /* the log shows what came */
     autojson cJSON *line = json_object();
     json_set_str(line, "time", time_rfc3339_ms(wall_ms()).text);
     json_set_str(line, "listener", request->listener->name);
@@ -169,6 +171,7 @@ void request_log_write(struct request_log *log, const struct exchange *exchange,
     add_query(line, &request->query);
     cJSON *headers = json_set_object(line, "headers");
     json_set_str(headers, "Content-Type", request_header(request, "Content-Type"));
+    json_set_str(headers, "Range", request_header(request, "Range"));
     json_set(line, "body", body_value(exchange));
     json_set_i64(line, "status", answer->status);
     cJSON *response = response_value(answer);

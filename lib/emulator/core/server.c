@@ -134,6 +134,7 @@ static bool hides_answer(const struct fault_action *fault)
     case FAULT_BADJSON:
     case FAULT_RESET:
     case FAULT_CLOSE:
+    case FAULT_DOWN:
         return true;
     default:
         return false;
@@ -148,7 +149,11 @@ static void find_fault(struct exchange *exchange)
                                     .path = exchange->path,
                                     .query = exchange->search};
     struct server *server = request->listener->server;
-    if (faults_request(server->faults, &subject, &exchange->fault) && server->log != NULL)
+    if (!faults_request(server->faults, &subject, &exchange->fault))
+        return;
+    if (exchange->fault.kind == FAULT_DROP)
+        exchange->request.hidden = exchange->fault.header;
+    if (server->log != NULL)
         log_info(server->log, "fault '%s' hits %s %s", exchange->fault.rule, request->method,
                  exchange->path);
 }
@@ -173,9 +178,38 @@ static void handle(struct exchange *exchange, struct answer *answer)
     }
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void go_down(struct listener *listener, int64_t ms)
+{
+    atomic_store(&listener->down_until, now_ms() + ms);
+    if (listener->restarted != NULL)
+        listener->restarted(listener->service);
+    atomic_fetch_add(&listener->lives, 1);
+}
+
+static bool is_down(struct listener *listener)
+{
+    return now_ms() < atomic_load(&listener->down_until);
+}
+
+static bool ends_connection(enum fault_kind kind)
+{
+    return kind == FAULT_RESET || kind == FAULT_CLOSE || kind == FAULT_DOWN;
+}
+
 static enum MHD_Result finish(struct exchange *exchange, struct MHD_Connection *connection)
 {
     struct answer answer;
+    if (is_down(exchange->request.listener)) {
+        connection_reset(connection);
+        return MHD_NO;
+    }
     answer_init(&answer);
     const char *body = body_finish(&exchange->body);
     if (body != NULL) {
@@ -183,7 +217,7 @@ static enum MHD_Result finish(struct exchange *exchange, struct MHD_Connection *
         exchange->request.body_len = exchange->body.len;
     }
     handle(exchange, &answer);
-    bool gone = exchange->fault.kind == FAULT_RESET || exchange->fault.kind == FAULT_CLOSE;
+    bool gone = ends_connection(exchange->fault.kind);
     if (gone)
         answer_clear(&answer);
     struct request_log *log = exchange->request.listener->server->request_log;
@@ -191,7 +225,9 @@ static enum MHD_Result finish(struct exchange *exchange, struct MHD_Connection *
         request_log_write(log, exchange, &answer);
     if (!gone)
         return answer_send(&answer, exchange, connection);
-    if (exchange->fault.kind == FAULT_RESET)
+    if (exchange->fault.kind == FAULT_DOWN)
+        go_down(exchange->request.listener, exchange->fault.number);
+    if (exchange->fault.kind != FAULT_CLOSE)
         connection_reset(connection);
     return MHD_NO;
 }
@@ -202,6 +238,7 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
     struct exchange *exchange = exchange_new(uri);
     exchange->request.listener = listener;
     exchange->request.connection = connection;
+    exchange->request.lives = atomic_load(&listener->lives);
     body_init(&exchange->body, listener->body_cap);
     return exchange;
 }
@@ -278,10 +315,9 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, const struct l
     tls[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     return MHD_start_daemon(flags, 0, on_accept, NULL, on_access, NULL, MHD_OPTION_URI_LOG_CALLBACK,
                             on_uri, listener, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-                            MHD_OPTION_SOCK_ADDR, &address,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
-                            MHD_OPTION_CONNECTION_LIMIT, 4096u, MHD_OPTION_ARRAY, tls,
-                            MHD_OPTION_END);
+                            MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, 4096u, MHD_OPTION_ARRAY,
+                            tls, MHD_OPTION_END);
 }
 
 int listener_start(struct server *server, const struct listener_spec *spec, struct listener **out,
@@ -294,6 +330,7 @@ int listener_start(struct server *server, const struct listener_spec *spec, stru
     listener->ca_pem = spec->ca_pem != NULL ? xstrdup(spec->ca_pem) : NULL;
     listener->handler = spec->handler;
     listener->service = spec->service;
+    listener->restarted = spec->restarted;
     listener->body_cap = spec->body_cap != 0 ? spec->body_cap : DEFAULT_BODY_CAP;
     errno = 0;
     listener->daemon = start_daemon(listener, spec);

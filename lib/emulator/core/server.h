@@ -5,10 +5,10 @@
  * (or the listener's own name); a request with `Origin` is refused (403); a body larger than
  * `body_cap` is refused (413); a fault rule that matches is applied and logged.
  * After the answer one line goes to the request log: {"time","listener","method","path","query",
- * "headers":{"Content-Type"},"body","status","response","fault"?}; `path` is raw (still encoded),
- * `query` an object of name to value or list of values; a JSON body is logged as JSON, another one
- * that is text as a string, else null; secrets (Authorization, assertion, tokens) never are;
- * `response` is the JSON of an answer below 64 KiB.
+ * "headers":{"Content-Type","Range"},"body","status","response","fault"?}; `path` is raw (still
+ * encoded), `query` an object of name to value or list of values; a JSON body is logged as JSON,
+ * another one that is text as a string, else null; secrets (Authorization, assertion, tokens) never
+ * are; `response` is the JSON of an answer below 64 KiB.
  */
 #ifndef EMULATOR_CORE_SERVER_H
 #define EMULATOR_CORE_SERVER_H
@@ -31,8 +31,10 @@ struct request {
     const char *body;  /* NUL-terminated; never NULL; a large one is a mapped file */
     size_t body_len;
     struct listener *listener;
-    void *connection;  /* libmicrohttpd's */
-    struct strv query; /* name, value, name, value, …; decoded */
+    void *connection;   /* libmicrohttpd's */
+    const char *hidden; /* a header that a fault rule takes away; or NULL */
+    int lives;          /* of the listener when it came in */
+    struct strv query;  /* name, value, name, value, …; decoded */
 };
 
 /* Borrowed; NULL when absent. The first one where a name is repeated. */
@@ -95,6 +97,9 @@ struct listener_spec {
      * handler finds out (request_client_certificate). */
     const char *cert_pem, *key_pem, *ca_pem;
     const char *extra_host; /* one more name allowed in `Host`, or NULL */
+    /* Called when a fault (`down`) has ended the service and all its connections, before it is
+     * there again; or NULL. */
+    void (*restarted)(void *service);
 };
 int listener_start(struct server *server, const struct listener_spec *spec, struct listener **out,
                    struct err *err);

@@ -16,6 +16,9 @@ struct api {
     const char *version; /* "v1.27.16" */
     int64_t ready_at;    /* mono_ms */
     char run[40];        /* of this run: goes into addresses that clients keep */
+    /* Watches from before are told 410: a server that has just started knows only what came since.
+     */
+    _Atomic uint64_t oldest;
 };
 
 void api_handle(void *api, const struct request *request, struct answer *answer);

@@ -280,6 +280,8 @@ static bool start_version(struct call *call, struct watch *watch)
     }
     /* One that is too old is told by an ERROR event, as the watch cache does. */
     watch->version = version;
+    if (version < call->api->oldest)
+        add_gone(watch);
     return true;
 }
 

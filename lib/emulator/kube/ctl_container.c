@@ -150,10 +150,12 @@ static void start(const struct container_run *run, struct container_state *conta
     }
     tell(run, "Normal", "Created", created);
     tell(run, "Normal", "Started", started);
+    container->last = container->run;
+    container->run = (struct container_times){0};
     random_bytes(id, sizeof(id));
     hex = hex_encode(id, sizeof(id));
-    text_copy(container->id, sizeof(container->id), hex);
-    text_copy(container->started, sizeof(container->started), time_now().text);
+    text_copy(container->run.id, sizeof(container->run.id), hex);
+    text_copy(container->run.started, sizeof(container->run.started), time_now().text);
     log_start(run, container);
     go(container, CONTAINER_STARTED);
 }
@@ -188,7 +190,7 @@ static void crash(const struct container_run *run, struct container_state *conta
 {
     pod_logs_add(run->ctl->spec.logs, uid_of(run), container->name, "fatal: %s exits with status 1",
                  container->name);
-    text_copy(container->finished, sizeof(container->finished), time_now().text);
+    text_copy(container->run.finished, sizeof(container->run.finished), time_now().text);
     go(container, CONTAINER_FAILED);
 }
 
@@ -220,7 +222,7 @@ static void after_start(const struct container_run *run, struct container_state 
         crash(run, container);
     } else if (completes(run)) {
         pod_logs_add(run->ctl->spec.logs, uid_of(run), container->name, "done");
-        text_copy(container->finished, sizeof(container->finished), time_now().text);
+        text_copy(container->run.finished, sizeof(container->run.finished), time_now().text);
         go(container, CONTAINER_COMPLETED);
     } else if (!is_never_ready(run->spec)) {
         pod_logs_add(run->ctl->spec.logs, uid_of(run), container->name, "ready");

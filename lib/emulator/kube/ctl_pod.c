@@ -279,11 +279,11 @@ static void advance(struct ctl *ctl, const cJSON *pod, struct pod_state *state, 
 static bool is_before_start(const struct pod_state *state)
 {
     for (size_t i = 0; i < state->init_len; i++) {
-        if (state->init[i].id[0] != '\0')
+        if (state->init[i].run.id[0] != '\0')
             return false;
     }
     for (size_t i = 0; i < state->containers_len; i++) {
-        if (state->containers[i].id[0] != '\0')
+        if (state->containers[i].run.id[0] != '\0')
             return false;
     }
     return true;
@@ -319,7 +319,7 @@ static int64_t end_pod(struct ctl *ctl, const struct resource *resource, const c
     if (state->killed_at_ms == 0) {
         state->killed_at_ms = mono_ms();
         for (size_t i = 0; i < state->containers_len; i++) {
-            if (state->containers[i].id[0] != '\0')
+            if (state->containers[i].run.id[0] != '\0')
                 event_record(ctl, pod, "Normal", "kubelet", "Killing", "Stopping container %s",
                              state->containers[i].name);
         }

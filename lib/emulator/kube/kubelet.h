@@ -15,13 +15,17 @@ enum container_step {
     CONTAINER_BACKOFF,      /* waiting: CrashLoopBackOff */
 };
 
+struct container_times {
+    char started[40], finished[40]; /* RFC 3339, "" before */
+    char id[65];
+};
+
 struct container_state {
     const char *name; /* inside the pod's state */
     enum container_step step;
     int64_t since_ms; /* mono: when the step began */
     int restarts, pulls;
-    char started[40], finished[40]; /* RFC 3339, "" before */
-    char id[65];
+    struct container_times run, last; /* this run, and the one before it */
 };
 
 struct pod_state {

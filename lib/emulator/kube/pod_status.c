@@ -24,15 +24,15 @@ static cJSON *waiting(cJSON *state, const char *reason, const char *message)
     return waits;
 }
 
-static void terminated(cJSON *state, const struct container_state *container, int64_t code)
+static void terminated(cJSON *state, const struct container_times *run, int64_t code)
 {
     cJSON *ended = json_set_object(state, "terminated");
-    autofree char *id = xasprintf("containerd://%s", container->id);
+    autofree char *id = xasprintf("containerd://%s", run->id);
 
     json_set_i64(ended, "exitCode", code);
     json_set_str(ended, "reason", code == 0 ? "Completed" : "Error");
-    json_set_str(ended, "startedAt", container->started);
-    json_set_str(ended, "finishedAt", container->finished);
+    json_set_str(ended, "startedAt", run->started);
+    json_set_str(ended, "finishedAt", run->finished);
     json_set_str(ended, "containerID", id);
 }
 
@@ -61,13 +61,13 @@ static void set_state(cJSON *status, const struct container_state *container, co
         break;
     case CONTAINER_STARTED:
     case CONTAINER_READY:
-        json_set_str(json_set_object(state, "running"), "startedAt", container->started);
+        json_set_str(json_set_object(state, "running"), "startedAt", container->run.started);
         break;
     case CONTAINER_COMPLETED:
-        terminated(state, container, 0);
+        terminated(state, &container->run, 0);
         break;
     case CONTAINER_FAILED:
-        terminated(state, container, 1);
+        terminated(state, &container->run, 1);
         break;
     case CONTAINER_BACKOFF:
         waiting(state, "CrashLoopBackOff", back_off);
@@ -87,22 +87,24 @@ static cJSON *container_status(const struct container_state *container, const cJ
     const char *image = json_str_or(spec, "image", "");
     bool init = strcmp(key, "initContainers") == 0;
     cJSON *status = json_object();
+    /* who waits to be started again has not begun another run */
+    const struct container_times *before =
+        container->step == CONTAINER_BACKOFF ? &container->run : &container->last;
     cJSON *last;
-    autofree char *id = xasprintf("containerd://%s", container->id);
+    autofree char *id = xasprintf("containerd://%s", container->run.id);
 
     json_set_str(status, "name", container->name);
     set_state(status, container, pod, image, initializing);
     last = json_set_object(status, "lastState");
-    if (container->restarts > 0 && container->finished[0] != '\0' &&
-        container->step != CONTAINER_FAILED)
-        terminated(last, container, 1);
+    if (before->finished[0] != '\0')
+        terminated(last, before, 1);
     json_set_bool(status, "ready",
                   init ? container->step == CONTAINER_COMPLETED
                        : container->step == CONTAINER_READY);
     json_set_i64(status, "restartCount", container->restarts);
     json_set_str(status, "image", image);
     json_set_str(status, "imageID", "");
-    if (container->id[0] != '\0')
+    if (container->run.id[0] != '\0')
         json_set_str(status, "containerID", id);
     if (!init)
         json_set_bool(status, "started", is_running(container));
@@ -113,7 +115,7 @@ static cJSON *container_status(const struct container_state *container, const cJ
 
 static bool has_begun(const struct container_state *container)
 {
-    return container->id[0] != '\0';
+    return container->run.id[0] != '\0';
 }
 
 static const char *phase_of(const struct pod_state *state, const cJSON *pod)

@@ -5,6 +5,7 @@
  * JSON. The first VM also has the cluster's CA. There is no cluster without the bytes. */
 #include "emulator/machine/internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -311,11 +312,32 @@ static int check_spec(const struct snapshot_spec *spec, struct err *err)
     return 0;
 }
 
+/* What somebody keeps there is neither mixed with ours nor replaced. */
+static int check_empty(const char *path, struct err *err)
+{
+    DIR *dir = opendir(path);
+    const struct dirent *entry = NULL;
+
+    if (dir == NULL && errno == ENOENT)
+        return 0;
+    if (dir == NULL)
+        return err_set_errno(err, ERR_USAGE, errno, "cannot write a snapshot to '%s'", path);
+    do
+        entry = readdir(dir);
+    while (entry != NULL && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+    closedir(dir);
+    if (entry != NULL)
+        return err_set(err, ERR_USAGE,
+                       "cannot write a snapshot to '%s': it is not empty; name a new folder", path);
+    return 0;
+}
+
 int placemat_write_snapshot(const struct snapshot_spec *spec, struct err *err)
 {
     autofree char *cert_pem = NULL;
     autofree char *key_pem = NULL;
-    if (check_spec(spec, err) < 0 || make_ca(&cert_pem, &key_pem, err) < 0)
+    if (check_spec(spec, err) < 0 || check_empty(spec->dir, err) < 0 ||
+        make_ca(&cert_pem, &key_pem, err) < 0)
         return -1;
     autojson cJSON *snapshot = snapshot_json(spec->tag);
     autofree char *dir = path_join(spec->dir, "snapshots");

@@ -56,7 +56,7 @@ static void check_tells_why_a_run_ends(void **state)
 {
     struct hand hand = {.now = 1000};
     struct run run = HAND_RUN(&hand);
-    volatile sig_atomic_t number = 0;
+    atomic_int number = 0;
     autoerr struct err err = ERR_INIT;
 
     (void)state;
@@ -97,7 +97,7 @@ static void runs_within_a_run(void **state)
 {
     struct hand hand = {.now = 1000};
     struct run run = HAND_RUN(&hand);
-    volatile sig_atomic_t number = SIGINT;
+    atomic_int number = SIGINT;
     autoerr struct err err = ERR_INIT;
     struct run other;
 

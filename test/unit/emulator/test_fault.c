@@ -69,6 +69,14 @@ static void test_values(void **state)
     assert_string_equal(action.reason, "quotaExceeded");
     assert_true(action.after);
     faults_free(faults);
+    faults = make("header=Content-Range: bytes 0-1/2");
+    assert_true(hit(faults, "GET", "/", &action));
+    assert_string_equal(action.header, "Content-Range: bytes 0-1/2");
+    faults_free(faults);
+    faults = make("drop=Range");
+    assert_true(hit(faults, "GET", "/", &action));
+    assert_string_equal(action.header, "Range");
+    faults_free(faults);
     faults = make("stall=1m30s");
     assert_true(hit(faults, "GET", "/", &action));
     assert_int_equal(action.number, 90000);
@@ -92,6 +100,21 @@ static void test_operations(void **state)
     faults_free(faults);
 }
 
+static void test_applications(void **state)
+{
+    (void)state;
+    struct fault_action action = {.kind = FAULT_NONE};
+    struct faults *faults = make("application=web*,argocd=restart,n=2,pause=1s");
+    assert_false(hit(faults, "POST", "/web", &action));
+    assert_false(faults_application(faults, "ops", "restart", &action));
+    assert_false(faults_application(faults, "web", "degraded", &action));
+    assert_false(faults_application(faults, "web", "restart", &action));
+    assert_true(faults_application(faults, "web", "restart", &action));
+    assert_int_equal(action.number, 1000);
+    assert_false(faults_application(faults, "web", "restart", &action));
+    faults_free(faults);
+}
+
 static void check_invalid(const char *rule, const char *expected)
 {
     autostrv struct strv rules = STRV_INIT;
@@ -112,6 +135,10 @@ static void test_invalid(void **state)
     check_invalid("status=abc", "fault 'status=abc': 'abc' is no value for 'status'");
     check_invalid("n=0,reset", "fault 'n=0,reset': '0' is no value for 'n'");
     check_invalid("error=X", "fault 'error=X': 'operation' and 'error' go together");
+    check_invalid("argocd=degraded",
+                  "fault 'argocd=degraded': 'application' and 'argocd' go together");
+    check_invalid("application=x,argocd=flap", "fault 'application=x,argocd=flap': Argo CD can "
+                                               "lose-refresh, degraded or restart");
 }
 
 int main(void)
@@ -121,6 +148,7 @@ int main(void)
         cmocka_unit_test(test_all_and_for_a_time),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_operations),
+        cmocka_unit_test(test_applications),
         cmocka_unit_test(test_invalid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -357,6 +357,7 @@ static struct part get_range(struct world *w, struct part part)
     struct gcs_object object = {
         .bucket = (char *)"b-1", .name = (char *)"d/x", .generation = 17, .size = 100};
     const struct gcs_range range = {.object = &object,
+                                    .retry_ms = -1,
                                     .first = 10,
                                     .len = 5,
                                     .data = part_data,

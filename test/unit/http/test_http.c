@@ -375,6 +375,11 @@ static void test_silence(void **state)
     assert_int_equal(err.code, ERR_TIMEOUT);
     assert_non_null(strstr(err_text(&err), "thing 'x': 'http://127.0.0.1:"));
     assert_non_null(strstr(err_text(&err), "was silent for 1 s"));
+    request.stall_bytes = 100;
+    server_add(&w->server, (struct step){.status = 200, .body = "a trickle", .silent_ms = 600});
+    assert_int_equal(http_perform(w->http, &request, &response, &err), -1);
+    assert_int_equal(err.code, ERR_TIMEOUT);
+    assert_non_null(strstr(err_text(&err), "sent only 4 bytes in 1 s"));
     request.stall_ms = -1;
     request.timeout_ms = 150;
     server_add(&w->server, (struct step){.status = 200, .body = "late", .delay_ms = 600});
@@ -436,7 +441,7 @@ static void test_run_deadline_names_who_is_silent(void **state)
 }
 
 struct late_signal {
-    volatile sig_atomic_t number;
+    atomic_int number;
     int fd;
 };
 

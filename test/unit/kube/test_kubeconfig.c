@@ -160,6 +160,10 @@ static void test_no_kubeconfig_at_all(void **state)
     (void)state;
     assert_int_equal(kubeconfig_load(&run, NULL, NULL, &config, &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_string_equal(err_text(&err),
+                        "there is no kubeconfig: neither $KUBECONFIG nor ~/.kube/config: this is "
+                        "no pod of a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT "
+                        "are not set");
     assert_int_equal(kubeconfig_load(&run, "/nowhere/conf", NULL, &config, &err), -1);
     assert_non_null(strstr(err_text(&err), "/nowhere/conf"));
 }

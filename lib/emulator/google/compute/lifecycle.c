@@ -51,5 +51,9 @@ void life_begin_running(struct compute *compute, struct instance *instance)
     worker_add(compute, JOB_LISTEN, instance->id, NULL, 0);
     if (config->run_startup_scripts)
         worker_add(compute, JOB_BOOT, instance->id, NULL, config->timing.boot);
+    else if (instance_metadata(instance, "startup-script") != NULL && config->log != NULL)
+        log_info(config->log,
+                 "instance '%s' has a startup script, which is not run: no --run-startup-scripts",
+                 instance->name);
     pthread_cond_broadcast(&compute->changed);
 }
