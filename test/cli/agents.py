@@ -11,8 +11,11 @@ import signal
 import subprocess
 import termios
 import threading
+import time
 import tty
+import urllib.error
 import urllib.request
+import uuid
 
 from conftest import BIN, CONFIG, ROOT, clean_environ, wait_for
 
@@ -41,7 +44,10 @@ class Port:
             data = os.read(self.master, 65536)
             if data.endswith(b"\0"):
                 return
-            write_serial(self.emulator, data)
+            try:
+                write_serial(self.emulator, data)
+            except urllib.error.HTTPError as error:
+                assert error.code == 404  # the instance is gone
 
     def close(self):
         os.write(self.slave, b"\0")
@@ -62,8 +68,8 @@ def write_serial(emulator, data, port=2):
 class Site:
     """An emulator with an instance, a cluster and a clone of the rehearsal's apps."""
 
-    def __init__(self, folder, start_emulator, instance=INSTANCE, **kwargs):
-        self.folder = folder
+    def __init__(self, folder, start_emulator, instance=INSTANCE, options=(), **kwargs):
+        self.folder, self.options = folder, options
         self.bare, self.clone = folder / "apps.git", folder / "clone"
         first = folder / "first"
         shutil.copytree(ROOT / "examples/rehearsal/apps", first)
@@ -93,7 +99,7 @@ class Site:
         (self.folder / "necoops.yaml").write_text(CONFIG + f"""\
 apps: {{repoURL: "{REPO}", root: argocd-config}}
 deploy: {{stableFor: 300ms, degradedGrace: 300ms, syncRetries: 0}}
-agent: {{silentAfter: {silent}, goneAfter: {gone}}}
+agent: {{silentAfter: {silent}, goneAfter: {gone}, pollEvery: 100ms}}
 clusters:
   neco-ops: {{path: argocd-config/overlays/gcp, via: instance, kubeconfig: {self.folder}/kubeconfig}}
 {more}""")
@@ -166,7 +172,7 @@ clusters:
         return self.emulator.start(*self.argv(*args), cwd=self.clone, **kwargs)
 
     def argv(self, *args):
-        return ["necoops-deploy", "-c", self.folder / "necoops.yaml", *args]
+        return ["necoops-deploy", "-c", self.folder / "necoops.yaml", *self.options, *args]
 
     def instance(self):
         return self.emulator.api("GET", self.emulator.zone_url(ZONE, "instances/neco-ops"))[1]
@@ -177,19 +183,24 @@ clusters:
         value = next((i["value"] for i in items if i["key"] == "necoops-request"), "")
         return json.loads(value)["requests"] if value else []
 
-    def ask(self, **member):
-        """A request by hand; its id."""
-        number = f"{len(self.frames()):012d}"
-        request = {"id": f"00000000-0000-4000-8000-{number}", "instance": self.instance()["id"],
-                   "tool": "necoops-deploy", "options": {}, "caller": "a test",
-                   "time": now(), "timeoutMs": 60000, "aliveMs": 1000, "goneMs": 60000, **member}
-        value = json.dumps({"version": 1, "requests": self.requests() + [request]})
+    def ask(self, *members):
+        """Requests by hand; their ids. `age`: how many seconds ago they were made."""
+        requests = []
+        for member in members:
+            member = dict(member)
+            age = member.pop("age", 0)
+            made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - age))
+            requests.append({"id": str(uuid.uuid4()), "instance": self.instance()["id"],
+                             "tool": "necoops-deploy", "options": {}, "caller": "a test",
+                             "time": made, "timeoutMs": 60000, "aliveMs": 1000, "goneMs": 60000,
+                             **member})
+        value = json.dumps({"version": 1, "requests": self.requests() + requests})
         self.emulator.set_metadata(self.instance(), **{"necoops-request": value})
-        return request["id"]
+        return [request["id"] for request in requests]
 
     def serial(self):
         """All that the second serial port still has."""
-        path = self.emulator.zone_url(ZONE, "instances/neco-ops/serialPort?port=2&start=0")
+        path = self.emulator.zone_url(ZONE, "instances/neco-ops/serialPort?start=0&port=2")
         return self.emulator.api("GET", path)[1]["contents"]
 
     def frames(self, request=None):
@@ -220,7 +231,3 @@ clusters:
         """How many deploys the agent began."""
         return self.agent_log.read_text().count(": necoops-deploy runs")
 
-
-def now(offset=0):
-    import time
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset))
