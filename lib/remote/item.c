@@ -167,9 +167,10 @@ static bool apply(struct remote *remote, cJSON *metadata, change_item *change)
     cJSON *item = find_item(items);
     const char *before = json_str_or(item, "value", "");
     autojson cJSON *all = wire_requests_parse(before);
+    autofree char *as_read = json_print(all);
     change(remote, all);
     autofree char *after = json_print(all);
-    if (strcmp(before, after) == 0)
+    if (strcmp(as_read, after) == 0)
         return false;
     if (!item) {
         item = json_object();
