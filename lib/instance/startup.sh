@@ -150,6 +150,32 @@ install_programs() {
   mv "$home.new" "$home" || fail "$home cannot be replaced"
 }
 
+# The agent runs tools for CI; systemd starts it again when it dies, and lets what it ran end by itself.
+start_agent() {
+  local agent unit=$root/etc/systemd/system/necoops-agent.service
+  agent=$(command -v necoops-agent) || {
+    echo "necoops: there is no necoops-agent here: CI cannot reach this instance's cluster" >&2
+    return 0
+  }
+  mkdir -p "${unit%/*}"
+  cat >"$unit" <<UNIT || fail "$unit cannot be written"
+[Unit]
+Description=necoops agent: runs tools for CI
+After=network-online.target
+[Service]
+Environment="NECOOPS_CONFIG=$NECOOPS_CONFIG"
+Environment="PATH=$PATH"
+ExecStart=$agent${snapshot_to:+ --set snapshot.to=$root$snapshot_to}
+KillMode=process
+Restart=always
+RestartSec=1
+[Install]
+WantedBy=multi-user.target
+UNIT
+  { systemctl daemon-reload && systemctl restart necoops-agent.service; } ||
+    fail "the agent could not be started"
+}
+
 trap 'fail "ended early"' EXIT
 mkdir -p "$state" && chmod 700 "$state"
 if [ -e "$kept/booted" ]; then
@@ -193,6 +219,9 @@ if [ -n "$snapshot_source" ]; then
   # What the setup constructed there is what the snapshot stands for.
   run_step necoops-snapshot-load --replace --set "snapshot.to=$root$snapshot_to"
 fi
+
+step=agent
+start_agent
 
 trap - EXIT
 phase ready "all steps done"
