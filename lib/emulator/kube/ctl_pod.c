@@ -80,6 +80,25 @@ void pod_states_clear(struct ctl *ctl)
 
 /* ---- scheduling ---- */
 
+/* "250m" and "2" as thousandths. */
+static int64_t milli_of(const char *quantity)
+{
+    char *end;
+    double value = strtod(quantity, &end);
+
+    return (int64_t)(*end == 'm' ? value : value * 1000);
+}
+
+static bool has_room(const cJSON *node, const cJSON *pod)
+{
+    const cJSON *container;
+    int64_t wanted = 0;
+
+    cJSON_ArrayForEach(container, json_at(pod, "spec.containers")) wanted +=
+        milli_of(json_str_or(container, "resources.requests.cpu", "0"));
+    return wanted <= milli_of(json_str_or(node, "status.allocatable.cpu", "0"));
+}
+
 static bool node_fits(const cJSON *node, const cJSON *pod)
 {
     const cJSON *selector = json_at(pod, "spec.nodeSelector");
@@ -170,10 +189,15 @@ static int64_t schedule(struct ctl *ctl, const struct resource *resource, const 
     autofree char *message = NULL;
     size_t count = 0;
     size_t fitting = 0;
+    size_t roomy = 0;
     int64_t again = CTL_DONE;
 
-    for (; nodes[count] != NULL; count++)
+    for (; nodes[count] != NULL; count++) {
         fitting += node_fits(nodes[count]->object, pod);
+        roomy += has_room(nodes[count]->object, pod);
+    }
+    if (problem == NULL && count > 0 && roomy == 0)
+        problem = xasprintf("%zu Insufficient cpu", count);
     if (fitting == 0 || problem != NULL) {
         message = xasprintf("0/%zu nodes are available: %s.", count,
                             problem != NULL ? problem

@@ -1,6 +1,7 @@
 /* ReplicaSets and ReplicationControllers: as many pods as they say. */
 #include <stdlib.h>
 #include <string.h>
+#include "emulator/kube/admission.h"
 #include "emulator/kube/ctl.h"
 
 struct replicas {
@@ -25,6 +26,7 @@ bool create_pod(struct ctl *ctl, const cJSON *owner, cJSON *pod, const char *com
     const char *account = json_str_or(pod, "spec.serviceAccountName", "default");
     struct stored *found = ctl_get(ctl, "", "serviceaccounts", space, account);
     autofree char *name = xstrdup(json_str_or(pod, "metadata.name", ""));
+    autofree char *over = NULL;
 
     if (found == NULL) {
         event_record(ctl, owner, "Warning", component, "FailedCreate",
@@ -35,6 +37,13 @@ bool create_pod(struct ctl *ctl, const cJSON *owner, cJSON *pod, const char *com
         return false;
     }
     stored_unref(found);
+    over = admission_quota(ctl->store, space);
+    if (over != NULL) {
+        event_record(ctl, owner, "Warning", component, "FailedCreate",
+                     "Error creating: pods \"%s\" is forbidden: %s", name, over);
+        cJSON_Delete(pod);
+        return false;
+    }
     if (!ctl_create(ctl, pod))
         return false;
     event_record(ctl, owner, "Normal", component, "SuccessfulCreate", "Created pod: %s", name);
@@ -115,7 +124,7 @@ static void write_status(struct replicas *replicas)
                                conditions != NULL ? json_copy(conditions) : json_array());
 
         condition_set(list, "ReplicaFailure", "True", "FailedCreate",
-                      "pods are forbidden: error looking up their service account");
+                      "its pods are forbidden: see its events");
     }
     ctl_set_status(replicas->ctl, replicas->resource, replicas->set, status);
 }
