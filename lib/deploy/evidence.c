@@ -386,6 +386,24 @@ static void take_pods(struct kube *kube, const char *space, const cJSON *workloa
     }
 }
 
+/* One that does not go away: what in it holds it back. */
+static void take_namespace(struct kube *kube, const char *name, struct findings *out)
+{
+    autofree char *part = url_encode(name);
+    autofree char *path = xasprintf("/api/v1/namespaces/%s", part);
+    autojson cJSON *space = ask(kube, path, false);
+    const cJSON *condition;
+
+    cJSON_ArrayForEach(condition, json_at(space, "status.conditions"))
+    {
+        if (json_at(space, "metadata.deletionTimestamp") &&
+            strcmp(json_str_or(condition, "status", ""), "True") == 0) {
+            add(out, xasprintf("Namespace %s: %s: %s", name, json_str_or(condition, "reason", ""),
+                               json_str_or(condition, "message", "")));
+        }
+    }
+}
+
 static const char *path_of(const char *group, const char *kind)
 {
     bool known = !group[0] || strcmp(group, "apps") == 0 || strcmp(group, "batch") == 0;
@@ -419,6 +437,9 @@ void evidence_find(const struct evidence_source *source, const char *group, cons
     const char *format = path_of(group, kind);
     autoerr struct err ignored = ERR_INIT;
 
+    if (!group[0] && strcmp(kind, "Namespace") == 0) {
+        take_namespace(source->kube, name, out);
+    }
     if (!format || !space[0]) {
         return;
     }

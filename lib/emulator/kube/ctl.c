@@ -315,7 +315,7 @@ static int event_change(void *arg, const cJSON *now, cJSON **next, struct err *e
     return 0;
 }
 
-static cJSON *involved_object(const cJSON *object)
+static cJSON *involved_object(const cJSON *object, const char *part)
 {
     cJSON *involved = json_object();
 
@@ -325,29 +325,38 @@ static cJSON *involved_object(const cJSON *object)
     json_set_str(involved, "namespace", json_str(object, "metadata.namespace"));
     json_set_str(involved, "uid", json_str(object, "metadata.uid"));
     json_set_str(involved, "resourceVersion", json_str(object, "metadata.resourceVersion"));
+    json_set_str(involved, "fieldPath", part);
     return involved;
 }
 
 void event_record(struct ctl *ctl, const cJSON *object, const char *type, const char *component,
                   const char *reason, const char *format, ...)
 {
-    const char *space = json_str_or(object, "metadata.namespace", "default");
-    autofree char *message = NULL;
-    autofree char *seed = NULL;
-    autofree char *name = NULL;
-    struct sha256_hex digest;
-    struct event event;
-    autoerr struct err err = ERR_INIT;
+    char *message;
     va_list args;
 
     va_start(args, format);
     message = xvasprintf(format, args);
     va_end(args);
+    event_record_of(ctl, object, NULL, type, component, reason, message);
+}
+
+void event_record_of(struct ctl *ctl, const cJSON *object, const char *part, const char *type,
+                     const char *component, const char *reason, char *given)
+{
+    const char *space = json_str_or(object, "metadata.namespace", "default");
+    autofree char *message = given;
+    autofree char *seed = NULL;
+    autofree char *name = NULL;
+    struct sha256_hex digest;
+    struct event event;
+    autoerr struct err err = ERR_INIT;
+
     seed = xasprintf("%s %s %s", json_str_or(object, "metadata.uid", ""), reason, message);
     digest = sha256(seed, strlen(seed));
     name = xasprintf("%.200s.%.16s", json_str_or(object, "metadata.name", ""), digest.text);
     event.object = new_object_of("v1", "Event", space, name);
-    json_set(event.object, "involvedObject", involved_object(object));
+    json_set(event.object, "involvedObject", involved_object(object, part));
     json_set_str(event.object, "type", type);
     json_set_str(event.object, "reason", reason);
     json_set_str(event.object, "message", message);

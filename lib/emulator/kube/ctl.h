@@ -98,7 +98,11 @@ struct hash_text {
 struct hash_text template_hash(const cJSON *pod_template);
 char *random_name(const char *prefix); /* PREFIX-xxxxx; caller frees */
 
-/* An event of this object; one that was told before counts up. */
+/* An event of this object; one that was told before counts up. `part` of it is meant
+ * ("spec.containers{web}"), or NULL. Takes `message`. */
+void event_record_of(struct ctl *ctl, const cJSON *object, const char *part, const char *type,
+                     const char *component, const char *reason, char *message);
+/* The same of the whole object. */
 void event_record(struct ctl *ctl, const cJSON *object, const char *type, const char *component,
                   const char *reason, const char *format, ...) PRINTF_LIKE(6, 7);
 
