@@ -79,6 +79,7 @@ static void render_learnt(struct plan *plan)
 struct work {
     struct plan *plan, *before; /* before: of --upgrade-from, or NULL */
     struct run *run;            /* the one that the cluster works in */
+    struct reached *way;
     struct kube *kube;
     const struct argocd_install *install;
     struct events *events;
@@ -93,6 +94,7 @@ static int sync_and_tell(struct work *work, struct plan *plan, struct engine *en
     int rc;
 
     engine_init(engine, plan, work->kube, work->install, work->events);
+    engine->way = work->way;
     engine->lock = work->lock;
     engine->restore = work->restore;
     restore_expect(work->restore, plan->commit);
@@ -101,7 +103,7 @@ static int sync_and_tell(struct work *work, struct plan *plan, struct engine *en
         free(result->revision);
         result->revision = xstrdup(plan->commit);
     }
-    result_take(result, engine);
+    result_take(result, engine, rc == 0);
     result->no_apps = engine->none_selected;
     if (rc != 0 && err->code != ERR_INTERRUPTED && err->code != ERR_TERMINATED) {
         *work->run = run_for_cleanup(work->run, EXPLAIN_MS); /* the time may be used up */
@@ -233,7 +235,7 @@ static int deploy_to(struct plan *plan, struct plan *before, struct events *even
         return -1;
     }
     tell_reached(plan->tell, reached.kube);
-    struct work work = {plan, before, &run, reached.kube, &install, events, result};
+    struct work work = {plan, before, &run, &reached, reached.kube, &install, events, result};
     rc = bring_about(&work, err);
     tell_leaving(plan->tell, &run, reached.kube, plan->space, err);
     return rc;

@@ -11,7 +11,7 @@ static enum table_color color_of(const struct deploy_app *app)
 {
     switch (app->verdict) {
     case ARGOCD_DONE:
-        return TABLE_GOOD;
+        return app->unproven ? TABLE_WAIT : TABLE_GOOD;
     case ARGOCD_FAILED:
         return TABLE_BAD;
     default:

@@ -483,7 +483,7 @@ def test_interrupted_while_the_operation_runs(cloud):
     run.signal(signal.SIGINT)
     result = run.end()
     assert result.status == 130, result
-    assert emulator.instances()[0]["status"] == "PROVISIONING", "its end was not waited for"
+    assert emulator.instances()[0]["status"] != "RUNNING", "its end was not waited for"
     again = emulator.run("necoops-create")
     assert again.status == 0 and len(inserts(emulator)) == 1, again
     one_running(emulator)

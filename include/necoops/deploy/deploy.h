@@ -57,6 +57,7 @@ struct deploy_app {
     enum argocd_verdict verdict;
     bool untouched; /* was live already, or is not ours to sync */
     bool started;   /* false: its turn did not come */
+    bool unproven;  /* live, but the run ended before it was so for long enough */
     char *message;  /* one line; "" when live */
     int64_t ms;     /* from our change to live, or so far */
     struct deploy_cause *causes;
