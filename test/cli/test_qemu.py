@@ -214,6 +214,7 @@ def end_new(folder):
 def test_a_machine_runs_on(folder, start_emulator, snapshotted):
     counts, processes = snapshotted
     emulator = start_emulator(seed={"buckets": {"snapshots": {"objects": {}}}})
+    emulator.env["GCE_METADATA_HOST"] = "127.0.0.1:9"  # none, wherever this runs
     argv = [SAVE, "--from", "images", "--tag", "init", "--tag", "ghost", "-o", "json", POINTER]
     result = emulator.run(*argv)  # the VMs are stopped, but have their disks open
     assert result.status == 1 and "'node1/disk.qcow2': a running program has locked it" in result.err

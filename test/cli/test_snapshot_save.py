@@ -1,5 +1,6 @@
 """necoops-snapshot-save: what is stored, what a load makes of it, and what is left after a failure."""
 import calendar
+import http.server
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -20,6 +22,16 @@ from snapshots import LOAD, PART, images, listing  # noqa: F401  (a fixture)
 SAVE = "necoops-snapshot-save"
 POINTER = "gs://snapshots/dc/current.json"
 SEED = {"buckets": {"snapshots": {"objects": {}}}}
+
+
+@pytest.fixture
+def start_emulator(start_emulator):
+    """Emulators whose programs find no metadata server, wherever the tests run."""
+    def start(**kwargs):
+        emulator = start_emulator(**kwargs)
+        emulator.env["GCE_METADATA_HOST"] = "127.0.0.1:9"
+        return emulator
+    return start
 
 
 def save(emulator, *options, **kwargs):
@@ -427,6 +439,32 @@ def test_killed_and_saved_under_another_name(folder, images, start_emulator):
     assert [n for n in names(emulator) if "/one/" in n] == []
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(10))
+def test_killed_at_any_time(folder, images, start_emulator, seed):
+    noise(images / "noise", 3_000_000)
+    emulator = start_emulator(seed=SEED, faults=[SLOW.replace("300ms", "20ms")])
+    chance = random.Random(seed)
+    whole = 0
+    for _ in range(10):
+        run = started(emulator)
+        try:
+            run.process.wait(chance.uniform(0.02, 1.5))
+        except subprocess.TimeoutExpired:
+            run.signal(signal.SIGKILL)
+            run.process.wait()
+        there = names(emulator)
+        if "dc/current.json" in there:  # what it names can be loaded at any time
+            load(emulator)
+            assert listing(folder / "dest") == listing(images)
+        whole = len([n for n in there if n.endswith("manifest.json")])
+    result = save(emulator, "--set", "snapshot.partSize=65536")
+    assert result.status == 0, result
+    assert len(names(emulator)) == 2 * (whole + 1) + 1
+    load(emulator)
+    assert listing(folder / "dest") == listing(images)
+
+
 # ---- commands, and what the manifest says of the machine ----
 
 def test_commands(folder, images, start_emulator):
@@ -465,7 +503,31 @@ def certificate(folder, days):
     return (folder / f"{days}.pem").read_text()
 
 
-def test_facts(folder, images, start_emulator):
+@pytest.fixture
+def metadata_server():
+    """What an instance's metadata server says of its machine."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        """Anything that is asked."""
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Metadata-Flavor", "Google")
+            self.end_headers()
+            self.wfile.write(b"Intel Skylake")
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_facts(folder, images, start_emulator, metadata_server):
     (folder / "ca.pem").write_text(certificate(folder, 30) + certificate(folder, 20))
     tools = folder / "tools"
     tools.mkdir()
@@ -474,12 +536,13 @@ def test_facts(folder, images, start_emulator):
         (tools / name).write_text(f"#!/bin/sh\necho '{text}'\n")
         (tools / name).chmod(0o755)
     emulator = start_emulator(seed=SEED)
-    path = {"PATH": f"{tools}:{BIN}:{os.environ['PATH']}"}
+    path = {"PATH": f"{tools}:{BIN}:{os.environ['PATH']}", "GCE_METADATA_HOST": metadata_server}
     result = save(emulator, "--name", "one", "--set", "snapshot.save.certificates=[ca.pem, 30.pem]",
                   env=path)
     assert result.status == 0, result
     manifest = json.loads(read(emulator, "dc/sets/one/manifest.json"))
     assert manifest["qemuVersion"] == "7.2.11" and manifest["placematVersion"] == "2.4.1"
+    assert manifest["cpuPlatform"] == "Intel Skylake"
     end = calendar.timegm(time.strptime(manifest["certificatesExpire"], "%Y-%m-%dT%H:%M:%SZ"))
     assert 19 * 86400 < end - time.time() < 21 * 86400
     result = save(emulator, "--set", "snapshot.save.certificates=[images/link]", env=path)

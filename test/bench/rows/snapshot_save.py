@@ -46,7 +46,8 @@ def run(bench, _):
             return
         write_images(folder / "images")
         emulator = conftest.Emulator(folder, seed=SEED)
-        env = {**os.environ, **emulator.env, "PATH": f"{conftest.BIN}:{os.environ['PATH']}"}
+        env = {**os.environ, **emulator.env, "GCE_METADATA_HOST": "127.0.0.1:9",
+               "PATH": f"{conftest.BIN}:{os.environ['PATH']}"}
         try:
             ours = ["necoops-snapshot-save", "-q", "--from", folder / "images",
                     "gs://bench/current.json"]
