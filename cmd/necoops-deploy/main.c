@@ -47,6 +47,8 @@ static const struct opt opts[] = {
     {OPT_CHOICE, 0, "if-no-apps", "WHAT",
      "when no application is selected: fail (status 2) or skip", &if_no_apps,
      .choices = "fail|skip"},
+    {OPT_STRING, 0, "mirror", "DIR",
+     "fetch the repository of the apps into DIR and read the commit there", &options.mirror},
     {OPT_STRING, 0, "junit", "FILE", "write a JUnit report", &options.junit},
     {OPT_STRING, 0, "events", "FILE", "write what happens as JSON lines", &options.events},
     {OPT_STRING, 0, "report", "FILE", "write an HTML page to open in a browser", &options.report},
@@ -76,7 +78,7 @@ static int run_one(struct cli *cli, struct err *err)
     autodeploy struct deploy_result result = {0};
     int rc = deploy_run(&cli->run, cli->conf, &options, &result, err);
 
-    if (cli->json) {
+    if (cli->json && !result.output) {
         return print_json(deploy_json(&result, err), rc, err);
     }
     deploy_print(&result, stdout, cli->color);
@@ -104,6 +106,10 @@ static void take_choices(const struct cli *cli)
     options.in_progress = says(in_progress, "terminate") ? DEPLOY_TERMINATE
                           : says(in_progress, "wait")    ? DEPLOY_WAIT
                                                          : DEPLOY_SUPERSEDE;
+    options.json = cli->json;
+    options.color = cli->color;
+    options.quiet = cli->quiet;
+    options.verbose = cli->verbose;
 }
 
 static int run(struct cli *cli, struct err *err)

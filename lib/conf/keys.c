@@ -83,12 +83,16 @@ const struct key conf_keys[] = {
      .help = "what --bootstrap applies after them: files, kustomizations, gs:// objects"},
 
     {"apps.repoURL", KEY_STRING, .help = "the apps repository, as the Applications name it"},
+    {"apps.token.secret", KEY_STRING,
+     .help = "token to read the repository with, in Secret Manager: projects/P/secrets/S"},
+    {"apps.token.metadata", KEY_STRING, .help = "or in this item of the instance's metadata"},
+    {"apps.token.user", KEY_STRING, "x-access-token", .help = "user name that goes with it"},
     {"apps.root", KEY_STRING, "argocd-config", .help = "name of the root Application"},
 
     {"clusters.*.path", KEY_STRING, .help = "folder of the root Application"},
     {"clusters.*.revision", KEY_STRING, "commit", .help = "\"commit\", or the branch it watches"},
     {"clusters.*.sync", KEY_CHOICE, "manual", "manual|automated", .help = "who syncs"},
-    {"clusters.*.via", KEY_CHOICE, "direct", "direct|instance", .help = "how it is reached"},
+    {"clusters.*.via", KEY_CHOICE, "direct", "direct|instance|here", .help = "how it is reached"},
     {"clusters.*.kubeconfig", KEY_STRING, .help = "file, gs://BUCKET/OBJECT, or \"in-cluster\""},
     {"clusters.*.context", KEY_STRING, .help = "context in it; default: its current-context"},
     {"clusters.*.tunnel", KEY_STRINGS, .help = "command that makes the API server reachable"},
@@ -111,6 +115,9 @@ const struct key conf_keys[] = {
     {"notify.slowAfter", KEY_DURATION, "20m", .help = "a deploy that runs for so long is told"},
     {"notify.reportURL", KEY_STRING, .help = "where people find the file of --report"},
 
+    {"agent.silentAfter", KEY_DURATION, "1m", .help = "an agent that is silent so long is dead"},
+    {"agent.pollEvery", KEY_DURATION, "1s", .help = "how often its serial port is asked"},
+    {"agent.goneAfter", KEY_DURATION, "5m", .help = "a caller that is silent so long is gone"},
     {"results", KEY_STRING, .help = "gs:// folder for large results of the agent"},
 };
 const size_t conf_key_count = ARRAY_LEN(conf_keys);

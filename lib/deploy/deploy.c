@@ -79,6 +79,7 @@ static void render_learnt(struct plan *plan)
 struct work {
     struct plan *plan, *before; /* before: of --upgrade-from, or NULL */
     struct run *run;            /* the one that the cluster works in */
+    struct reached *way;
     struct kube *kube;
     const struct argocd_install *install;
     struct events *events;
@@ -93,6 +94,7 @@ static int sync_and_tell(struct work *work, struct plan *plan, struct engine *en
     int rc;
 
     engine_init(engine, plan, work->kube, work->install, work->events);
+    engine->way = work->way;
     engine->lock = work->lock;
     engine->restore = work->restore;
     restore_expect(work->restore, plan->commit);
@@ -101,7 +103,7 @@ static int sync_and_tell(struct work *work, struct plan *plan, struct engine *en
         free(result->revision);
         result->revision = xstrdup(plan->commit);
     }
-    result_take(result, engine);
+    result_take(result, engine, rc == 0);
     result->no_apps = engine->none_selected;
     if (rc != 0 && err->code != ERR_INTERRUPTED && err->code != ERR_TERMINATED) {
         *work->run = run_for_cleanup(work->run, EXPLAIN_MS); /* the time may be used up */
@@ -233,7 +235,7 @@ static int deploy_to(struct plan *plan, struct plan *before, struct events *even
         return -1;
     }
     tell_reached(plan->tell, reached.kube);
-    struct work work = {plan, before, &run, reached.kube, &install, events, result};
+    struct work work = {plan, before, &run, &reached, reached.kube, &install, events, result};
     rc = bring_about(&work, err);
     tell_leaving(plan->tell, &run, reached.kube, plan->space, err);
     return rc;
@@ -263,10 +265,9 @@ static int check_use(const struct plan *plan, struct err *err)
     const struct deploy_options *options = plan->options;
 
     if (plan->follow && (options->restore || options->upgrade_from)) {
-        return err_set(err, ERR_USAGE,
-                       "%s is for clusters that run commits, and '%s' watches branch '%s'",
-                       options->restore ? "--restore" : "--upgrade-from", plan->cluster,
-                       plan->branch);
+        return err_set(
+            err, ERR_USAGE, "%s is for clusters that run commits, and '%s' watches branch '%s'",
+            options->restore ? "--restore" : "--upgrade-from", plan->cluster, plan->branch);
     }
     return 0;
 }
@@ -307,6 +308,9 @@ static int work(const struct run *run, const struct conf *conf,
         result->no_apps = true;
         return plan_fail_without_apps(&plan, err);
     }
+    if (deploy_is_remote(conf, options)) {
+        return deploy_remotely(&plan, result, err);
+    }
     if (options->upgrade_from && plan_before(&plan, &before_options, &before, result, err) != 0) {
         return -1;
     }
@@ -330,6 +334,9 @@ static int write_reports(const struct tell *tell, struct events *events, const s
 {
     const struct deploy_options *options = tell->options;
 
+    if (tell->result->output) { /* they came from the instance */
+        return 0;
+    }
     emit_end(events, tell->result, how);
     if ((!options->junit || result_write_junit(tell->result, options->junit, how, err) == 0) &&
         (!options->report || tell_write_page(tell, events, options->report, how, err) == 0)) {

@@ -60,6 +60,8 @@ char *plan_key(const struct plan *plan, const char *key);
 void plan_note(const struct plan *plan, const char *format, ...) PRINTF_LIKE(2, 3);
 /* --apps and --changed-since let it in. */
 bool plan_selects(const struct plan *plan, const struct argocd_app *app);
+/* Applications (or sets of them) are among its manifests. */
+bool planned_makes_apps(const struct planned_app *planned);
 /* What is selected is known from the commit alone, and it is nothing: neither an application nor,
  * with --changed-since, the root. */
 bool plan_selects_none(const struct plan *plan);
@@ -78,6 +80,10 @@ int64_t plan_group(const struct plan *plan, const struct argocd_app *app);
 /* ---- commit.c ---- */
 int plan_commit(struct plan *plan, struct err *err) MUST_CHECK;
 
+/* ---- fetch.c: a copy of the repository (--mirror) ---- */
+/* What cannot be fetched is a note: the cluster's Argo CD may still be able to. */
+int plan_fetch(struct plan *plan, struct err *err) MUST_CHECK;
+
 /* ---- render.c: what the commit holds, read from the repository at hand ---- */
 int plan_render(struct plan *plan, struct err *err) MUST_CHECK;
 /* Which apps the changes since a revision reach. */
@@ -92,6 +98,12 @@ int plan_build(struct plan *plan, struct err *err) MUST_CHECK;
 /* ---- reach.c: the cluster ---- */
 int deploy_reach(const struct plan *plan, struct http *http, struct reached *out,
                  struct err *err) MUST_CHECK;
+/* From every wait: a tunnel that ended with an error is started again, not without end. */
+int reach_tend(const struct plan *plan, struct reached *reached, struct err *err) MUST_CHECK;
+
+/* ---- remote.c: through the agent on the instance ---- */
+bool deploy_is_remote(const struct conf *conf, const struct deploy_options *options);
+int deploy_remotely(struct plan *plan, struct deploy_result *result, struct err *err) MUST_CHECK;
 
 /* ---- bootstrap.c: Argo CD where there is none ---- */
 int deploy_bootstrap(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
@@ -160,6 +172,7 @@ struct engine {
     const struct run *run;
     struct events *events;
     const struct argocd_install *install;
+    struct reached *way;    /* to the cluster; NULL: nobody has to look after it */
     struct kube_lock *lock; /* NULL: none is needed */
     struct deploy_restore *restore; /* NULL: nothing is put back */
     struct kube_watch *watch;
@@ -252,7 +265,10 @@ int restore_run(const struct deploy_restore *restore, struct engine *engine,
                 struct deploy_result *result, struct err *err) MUST_CHECK;
 
 /* ---- result.c, explain.c ---- */
-void result_take(struct deploy_result *result, const struct engine *engine);
+/* What deploy_json has made of one, as far as people are told of it. */
+void result_from_json(struct deploy_result *result, const cJSON *json);
+/* `over`: all were live for long enough. */
+void result_take(struct deploy_result *result, const struct engine *engine, bool over);
 /* Events, logs and manifests behind what failed; best effort, within a time limit. */
 void explain_failures(const struct engine *engine, struct deploy_result *result);
 void result_add_cause(struct deploy_app *app, char *text /* taken */, const char *file, int line,

@@ -4,8 +4,9 @@
 #include <string.h>
 #include "necoops/base/text.h"
 
-#define UNSEEN_TIMES 3 /* deploy.askAgain: an operation that has not shown up is asked for again   \
-                        */
+#define UNSEEN_TIMES                                                                               \
+    3 /* deploy.askAgain: an operation that has not shown up is asked for again                    \
+       */
 #define REFRESHES_MOST 5
 #define LOSSES_MOST    3
 #define REVERTS_MOST   2

@@ -104,7 +104,12 @@ static int read_conf(struct plan *plan, struct err *err)
 
 static int open_repository(struct plan *plan, struct err *err)
 {
-    if (git_open(".", &plan->git, err) != 0) {
+    const char *mirror = plan->options->mirror;
+
+    if (mirror && plan_fetch(plan, err) != 0) {
+        return -1;
+    }
+    if (git_open(mirror ? mirror : ".", &plan->git, err) != 0) {
         if (err->code != ERR_NOT_FOUND) {
             return -1;
         }
@@ -180,12 +185,8 @@ bool plan_selects(const struct plan *plan, const struct argocd_app *app)
     return matched && (!plan->options->changed_since || strv_has(&plan->changed, app->name));
 }
 
-/* Applications that it makes are known only in the cluster. */
-static bool may_make_apps(const struct planned_app *planned)
+bool planned_makes_apps(const struct planned_app *planned)
 {
-    if (!planned->loaded || planned->set.outside) {
-        return true;
-    }
     for (size_t i = 0; i < planned->set.len; i++) {
         const cJSON *object = planned->set.docs[i].value;
 
@@ -208,7 +209,10 @@ bool plan_selects_none(const struct plan *plan)
         return false;
     }
     for (size_t i = 0; i < plan->len; i++) {
-        if (plan_selects(plan, &plan->apps[i].app) || may_make_apps(&plan->apps[i])) {
+        const struct argocd_app *planned = &plan->apps[i].app;
+
+        if (plan_selects(plan, planned) || !plan->apps[i].loaded || plan->apps[i].set.outside ||
+            planned_makes_apps(&plan->apps[i])) {
             return false;
         }
     }

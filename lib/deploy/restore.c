@@ -8,6 +8,7 @@
 
 #define CONFLICTS_MOST 20
 #define ROOT_MS        8000 /* for an operation of ours on the root to end */
+#define RENEW_MS       5000
 #define LOOK_MS        200
 #define TICK_MS        500
 
@@ -256,6 +257,21 @@ static int drive(const struct engine *engine, int64_t ms, struct err *err)
     return http_drive(kube_http(engine->kube), ms, -1, "what was before", err);
 }
 
+/* By our own clock it may be too long ago that the lease was renewed: while reasons were looked
+ * for.
+ */
+static int renew(const struct engine *engine, struct err *err)
+{
+    int64_t until = run_mono_ms(engine->run) + RENEW_MS;
+
+    while (engine_is_lost(engine) && run_mono_ms(engine->run) < until) {
+        if (drive(engine, LOOK_MS, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* A sync of the root that is under way would write our revision into the children again. */
 static int end_root_operation(struct engine *engine, struct err *err)
 {
@@ -306,8 +322,7 @@ static int put_back(struct all *all, struct err *err)
     autofree char *space = url_encode(engine->plan->space);
     autofree char *path = xasprintf(ARGOCD_API "/namespaces/%s/applications", space);
 
-    /* by its own clock it may be too long since it was renewed: while reasons were looked for */
-    if (engine->lock && drive(engine, 0, err) != 0) {
+    if (renew(engine, err) != 0) {
         return -1;
     }
     if (end_root_operation(engine, err) != 0 ||

@@ -397,6 +397,9 @@ static enum page_tone tone_of(const struct draft *draft, const struct deploy_app
     if (draft->tell->options->dry_run || draft->tell->options->check_only || !app->started) {
         return app->verdict == ARGOCD_DONE ? PAGE_GOOD : PAGE_PLAIN;
     }
+    if (app->unproven) {
+        return PAGE_WAIT;
+    }
     enum page_tone tone = tone_of_state(argocd_verdict_name(app->verdict));
     return tone == PAGE_WAIT && draft->how->code != ERR_NONE && !ended_early ? PAGE_BAD : tone;
 }

@@ -91,6 +91,7 @@ int gce_call(struct gce *gce, const struct gce_request *request, cJSON **out, st
                                      .idempotent = request->request_id != NULL,
                                      .what = request->what,
                                      .permission = request->permission,
+                                     .retry_ms = request->retry_ms,
                                      .cap = request->cap};
 
     return google_call(gce->http, gce->auth, &call, out, err);

@@ -133,9 +133,9 @@ static int64_t take_text(const char *contents, int64_t start, int64_t next, stru
     return next;
 }
 
-int gce_serial_output(struct gce *gce, const char *zone, const char *name_or_id, int port,
-                      int64_t start, struct buf *text, int64_t *next, int64_t *lost,
-                      struct err *err)
+static int read_serial(struct gce *gce, const char *zone, const char *name_or_id, int port,
+                       int64_t start, int64_t retry_ms, struct buf *text, int64_t *next,
+                       int64_t *lost, struct err *err)
 {
     autofree char *url = gce_zone_url(gce, zone, "instances", name_or_id, "serialPort");
     autofree char *query = xasprintf("port=%d&start=%lld", port, (long long)start);
@@ -145,6 +145,7 @@ int gce_serial_output(struct gce *gce, const char *zone, const char *name_or_id,
                                         .query = query,
                                         .what = what,
                                         .permission = "compute.instances.getSerialPortOutput",
+                                        .retry_ms = retry_ms,
                                         .cap = (size_t)16 << 20};
     autojson cJSON *json = NULL;
     int64_t first = start;
@@ -158,6 +159,19 @@ int gce_serial_output(struct gce *gce, const char *zone, const char *name_or_id,
     *lost = start >= 0 && first > start ? first - start : 0;
     *next = take_text(json_str_or(json, "contents", ""), first, end, text);
     return 0;
+}
+
+int gce_serial_output(struct gce *gce, const char *zone, const char *name_or_id, int port,
+                      int64_t start, struct buf *text, int64_t *next, int64_t *lost,
+                      struct err *err)
+{
+    return read_serial(gce, zone, name_or_id, port, start, 0, text, next, lost, err);
+}
+
+int gce_serial_poll(struct gce *gce, const char *zone, const char *name_or_id, int port,
+                    int64_t start, struct buf *text, int64_t *next, int64_t *lost, struct err *err)
+{
+    return read_serial(gce, zone, name_or_id, port, start, -1, text, next, lost, err);
 }
 
 static const char *find_attribute(const cJSON *json, const char *space, const char *key)

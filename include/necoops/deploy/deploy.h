@@ -27,15 +27,19 @@ struct deploy_options {
     bool no_check; /* Argo CD is to judge the manifests */
     bool dry_run;
     bool prune;
-    bool restore; /* revisions and sync policies are put back at the end, however it comes */
+    bool restore;   /* revisions and sync policies are put back at the end, however it comes */
     bool bootstrap; /* install Argo CD when it is missing */
     bool skip_without_cluster; /* no cluster: nothing to do, instead of ERR_NO_CLUSTER */
     bool skip_without_apps;    /* no application is selected: nothing to do, instead of ERR_USAGE */
     enum deploy_in_progress in_progress;
     int64_t lock_timeout_ms; /* -1: as configured */
-    const char *junit;  /* file, or NULL */
-    const char *events; /* file, or NULL */
-    const char *report; /* HTML file, or NULL */
+    const char *mirror;      /* folder of a copy of the repository, fetched first; or NULL */
+    const char *junit;       /* file, or NULL */
+    const char *events;      /* file, or NULL */
+    const char *report;      /* HTML file, or NULL */
+    /* how it is said, for a deploy that the agent on the instance does */
+    bool json, color, quiet;
+    int verbose;
 };
 
 /* One thing behind a failure. */
@@ -53,6 +57,7 @@ struct deploy_app {
     enum argocd_verdict verdict;
     bool untouched; /* was live already, or is not ours to sync */
     bool started;   /* false: its turn did not come */
+    bool unproven;  /* live, but the run ended before it was so for long enough */
     char *message;  /* one line; "" when live */
     int64_t ms;     /* from our change to live, or so far */
     struct deploy_cause *causes;
@@ -72,6 +77,7 @@ struct deploy_result {
     size_t len;
     struct strv restored; /* names of applications that were put back */
     struct strv notes;    /* warnings worth keeping */
+    char *output; /* what is to be printed, when the agent on the instance has done it; or NULL */
 };
 
 /* `result` is filled as far as it went, whatever is returned; the caller clears it. Reports are

@@ -1,4 +1,4 @@
-/* Reading Git repositories, through libgit2; nothing is ever written to one.
+/* Reading Git repositories, through libgit2; nothing is ever written to one but git_mirror's own.
  *
  * Works in full, bare, shallow and blobless clones: what such a clone lacks is ERR_NOT_FOUND with
  * the command that fetches it. Commits are named by their 40 hex digits. Paths are relative to the
@@ -104,5 +104,19 @@ int git_remote_has(const struct run *run, struct git *git, const char *url, cons
 /* The commit at the head of a remote's branch now: asked, or ERR_UNREACHABLE. `git` may be NULL. */
 int git_remote_branch(const struct run *run, struct git *git, const char *url, const char *branch,
                       int64_t timeout_ms, struct git_id *commit, struct err *err) MUST_CHECK;
+
+/* ---- a copy of our own ---- */
+
+struct git_credentials {
+    const char *user;
+    const char *token; /* NULL: none; it goes to https URLs only */
+};
+
+/* Makes sure that the bare repository in `dir` (made when it is missing) has the commit, fetching
+ * the branches of `url` when it does not; NULL: fetches them. ERR_UNREACHABLE, ERR_DENIED,
+ * ERR_NOT_FOUND. */
+int git_mirror(const struct run *run, const char *dir, const char *url,
+               const struct git_credentials *credentials, const char *commit,
+               struct err *err) MUST_CHECK;
 
 #endif

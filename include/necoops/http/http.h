@@ -37,6 +37,8 @@ struct http_response {
 
 /* The header's value, or NULL; names compare without case. */
 const char *http_header(const struct http_response *response, const char *name);
+/* When it was sent by the server's clock (wall_ms); false when it does not say. */
+bool http_date(const struct http_response *response, int64_t *wall_ms);
 /* What came, for an error: "answered 502 with an HTML page ('Bad Gateway')", "answered 500: text";
  * bounded and with control characters made visible. Caller frees. */
 char *http_summary(const struct http_response *response);
