@@ -162,16 +162,7 @@ static int plan(struct cli *cli, struct run *run, struct http *http, struct gcs 
     autostrv struct strv lines = STRV_INIT;
     if (save_plan(run, http, gcs, &settings->options, &lines, err) != 0)
         return -1;
-    if (!cli->json) {
-        for (size_t i = 0; i < lines.len; i++)
-            printf("%s\n", lines.items[i]);
-        return 0;
-    }
-    autojson cJSON *json = json_object();
-    cJSON *array = json_set_array(json, "plan");
-    for (size_t i = 0; i < lines.len; i++)
-        json_push_str(array, lines.items[i]);
-    return cli_print_json(json, err);
+    return cli_print_plan(cli, &lines, err);
 }
 
 static int print(struct cli *cli, const struct settings *settings, const struct save_result *result,

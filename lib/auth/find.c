@@ -162,6 +162,13 @@ static void warn_about_mode(const struct run *run, const char *path)
                     path);
 }
 
+/* A federated one mostly tells only where to get a token. */
+static bool holds_secret(const struct credential *credential)
+{
+    return credential->kind != &kind_external_account ||
+           json_str(credential->json, "client_secret") != NULL;
+}
+
 static int from_file(const struct run *run, const char *path, const char *named_by,
                      struct credential **out, struct err *err)
 {
@@ -174,7 +181,7 @@ static int from_file(const struct run *run, const char *path, const char *named_
                        named_by);
     if (from_text(text.data, text.len, origin, out, err) < 0)
         return -1;
-    if ((*out)->kind == &kind_service_account || (*out)->kind == &kind_authorized_user)
+    if (holds_secret(*out))
         warn_about_mode(run, path);
     return 0;
 }

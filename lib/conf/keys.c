@@ -116,6 +116,7 @@ const struct key conf_keys[] = {
     {"notify.reportURL", KEY_STRING, .help = "where people find the file of --report"},
 
     {"agent.silentAfter", KEY_DURATION, "1m", .help = "an agent that is silent so long is dead"},
+    {"agent.pollEvery", KEY_DURATION, "1s", .help = "how often its serial port is asked"},
     {"agent.goneAfter", KEY_DURATION, "5m", .help = "a caller that is silent so long is gone"},
     {"results", KEY_STRING, .help = "gs:// folder for large results of the agent"},
 };

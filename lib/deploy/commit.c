@@ -3,28 +3,13 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include "necoops/base/ci.h"
 #include "necoops/base/fs.h"
 #include "necoops/base/text.h"
 
 #define ASK_MS           10000
 #define UNCOMMITTED_MOST 4
 #define REPORTS_MOST     3
-
-/* What CI says, or NULL. */
-static const char *ci_commit(const struct plan *plan, const char **variable)
-{
-    static const char *const names[] = {"CIRCLE_SHA1", "GITHUB_SHA"};
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const char *value = run_env(plan->run, names[i]);
-
-        if (value) {
-            *variable = names[i];
-            return value;
-        }
-    }
-    return NULL;
-}
 
 static int resolve(struct plan *plan, const char *revision, const char *from, struct err *err)
 {
@@ -139,7 +124,7 @@ static int branch_head(struct plan *plan, struct err *err)
 static int choose(struct plan *plan, struct err *err)
 {
     const char *variable = NULL;
-    const char *ci = ci_commit(plan, &variable);
+    const char *ci = ci_commit(plan->run, &variable);
 
     if (plan->options->revision && !plan->options->revision[0]) {
         return err_set(err, ERR_USAGE,

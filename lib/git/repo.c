@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TREE_CACHED ((size_t)1 << 20)
+
 #ifdef __SANITIZE_ADDRESS__
 /* libgit2 1.5 loses the match data of each regular expression, such as those that it looks for
  * extensions of a blobless clone with; nothing here can help that. */
@@ -21,6 +23,9 @@ static void library_init(void)
     /* A CI container often runs as another user than the one that cloned. Nothing of a repository
      * is run here, so that is no danger. */
     git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+    /* a folder of many files is read for each of them: its tree must stay at hand (4 KiB by
+     * default) */
+    git_libgit2_opts(GIT_OPT_SET_CACHE_OBJECT_LIMIT, GIT_OBJECT_TREE, TREE_CACHED);
 }
 
 int git_fail(struct err *err, int code, const char *format, ...)

@@ -10,8 +10,7 @@
 #include "necoops/instance/schedule.h"
 #include "remote/internal.h"
 
-#define POLL_FIRST_MS  250   /* doubled until it is */
-#define POLL_MS        1000  /* : 60 a minute, far within the API's limit for serial ports */
+#define POLL_FIRST_MS  250 /* doubled until it is agent.pollEvery */
 #define POLL_SLOW_MS   32000 /* where the limit was met nevertheless */
 #define UNREACHABLE_MS (INT64_C(2) * 60 * 1000)
 #define LATE_MS        30000 /* the tool there has its own deadline, and then tells why */
@@ -127,16 +126,17 @@ static int bear(struct remote *remote, struct pace *pace, struct err *err)
     pace->interval -= (int64_t)random_below((uint64_t)pace->interval / 4 + 1);
     /* Who could not listen has not heard silence. */
     remote->heard_at = now;
-    if (run_remaining_ms(&remote->run, pace->interval) < pace->interval && limited)
+    if (run_remaining_ms(remote->caller, pace->interval) < pace->interval && limited)
         return -1; /* the rate limit to the end */
     err_clear(err);
     return 0;
 }
 
-static void poll_done(struct pace *pace)
+static void poll_done(const struct remote *remote, struct pace *pace)
 {
+    int64_t most = conf_duration_ms(remote->conf, "agent.pollEvery", 1000);
     pace->failing_since = 0;
-    pace->interval = pace->interval * 2 < POLL_MS ? pace->interval * 2 : POLL_MS;
+    pace->interval = pace->interval * 2 < most ? pace->interval * 2 : most;
 }
 
 /* Our own sign of life. */
@@ -175,7 +175,7 @@ static int follow(struct remote *remote, struct err *err)
     autofree char *what = xasprintf("%s on the instance", remote->work->tool);
     while (!remote->ended) {
         if (read_port(remote, err) == 0)
-            poll_done(&pace);
+            poll_done(remote, &pace);
         else if (bear(remote, &pace, err) < 0)
             return -1;
         if (remote->ended)

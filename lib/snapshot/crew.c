@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-#define SHOW_MS 1000
+#define SHOW_MS  1000
+#define DRAIN_MS ((int64_t)10 * 1000)
 
 struct work {
     const struct crew *crew;
@@ -78,6 +79,15 @@ static int work_on(struct work *work, struct err *err)
     return -1;
 }
 
+static void drain(struct work *work)
+{
+    CLEANUP(err_clear) struct err err = ERR_INIT;
+    *work->crew->run = run_for_cleanup(work->crew->run, DRAIN_MS);
+    while (work->active > 0 &&
+           http_drive(work->crew->http, SHOW_MS, -1, work->crew->what, &err) == 0)
+        progress_tick(work->crew->run->progress);
+}
+
 int crew_run(const struct crew *crew, struct err *err)
 {
     struct work work = {.crew = crew};
@@ -86,6 +96,8 @@ int crew_run(const struct crew *crew, struct err *err)
         work.lanes[i] =
             (struct lane){.work = &work, .lane.done = {.call = on_done, .arg = &work.lanes[i]}};
     int result = work_on(&work, err);
+    if (result != 0)
+        drain(&work);
     for (int i = 0; i < crew->lanes; i++) {
         if (work.lanes[i].lane.pending)
             gcs_pending_cancel(work.lanes[i].lane.pending);

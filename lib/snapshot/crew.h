@@ -19,6 +19,7 @@ enum crew_next {
 
 struct crew {
     struct http *http;
+    struct run *run;   /* that `http` works in */
     struct flow *flow; /* or NULL */
     int lanes;
     const char *what; /* is waited for */
@@ -30,8 +31,9 @@ struct crew {
     void *arg;
 };
 
-/* Until nothing more comes and all has ended. -1: a request, the flow or the run; what was under
- * way is cancelled then. */
+/* Until nothing more comes and all has ended. -1: a request, the flow or the run; `run` is then one
+ * for cleaning up, in which what was under way came to its end or, after some seconds, was
+ * cancelled: what is cancelled may still be carried out. */
 int crew_run(const struct crew *crew, struct err *err) MUST_CHECK;
 
 #endif

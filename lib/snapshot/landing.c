@@ -244,9 +244,11 @@ static enum crew_next next_deletion(void *arg, struct crew_lane *lane)
     return CREW_STARTED;
 }
 
-static int delete_objects(struct http *http, struct deletion *deletion, int lanes, struct err *err)
+static int delete_objects(struct run *run, struct http *http, struct deletion *deletion, int lanes,
+                          struct err *err)
 {
     const struct crew crew = {.http = http,
+                              .run = run,
                               .lanes = lanes,
                               .what = "objects to be deleted",
                               .go_on = true,
@@ -265,8 +267,8 @@ static enum turn turn_of(const char *rest)
     return strcmp(rest, OWNER) == 0 ? LAST : MIDDLE;
 }
 
-int landing_delete(const struct landing *landing, struct http *http, struct gcs *gcs,
-                   const char *set, const char *prefix, int lanes, struct err *err)
+int landing_delete(const struct landing *landing, struct run *run, struct http *http,
+                   struct gcs *gcs, const char *set, const char *prefix, int lanes, struct err *err)
 {
     CLEANUP(landing_clear)
     struct landing now = {.bucket = xstrdup(landing->bucket), .folder = xstrdup(landing->folder)};
@@ -284,7 +286,7 @@ int landing_delete(const struct landing *landing, struct http *http, struct gcs 
             if (text_starts(rest, prefix) && turn_of(rest) == turn)
                 deletion.objects[deletion.count++] = &now.objects[i];
         }
-        if (delete_objects(http, &deletion, lanes, err) != 0)
+        if (delete_objects(run, http, &deletion, lanes, err) != 0)
             return -1;
     }
     return 0;

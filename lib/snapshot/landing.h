@@ -62,8 +62,9 @@ int landing_reserve(const struct landing *landing, struct gcs *gcs, const char *
 /* ---- deleting ---- */
 
 /* Deletes the objects of the set whose names begin with `prefix` ("": all; the manifest goes first,
- * the owner last), `lanes` at a time. What is there is looked at anew. */
-int landing_delete(const struct landing *landing, struct http *http, struct gcs *gcs,
-                   const char *set, const char *prefix, int lanes, struct err *err) MUST_CHECK;
+ * the owner last), `lanes` at a time; `run` as in crew.h. What is there is looked at anew. */
+int landing_delete(const struct landing *landing, struct run *run, struct http *http,
+                   struct gcs *gcs, const char *set, const char *prefix, int lanes,
+                   struct err *err) MUST_CHECK;
 
 #endif

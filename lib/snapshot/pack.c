@@ -143,7 +143,7 @@ static int add_content(struct pack *pack, int fd, const struct tar_entry *entry,
         if (add_extent(pack, fd, entry->extents[i], err) != 0)
             return -1;
     }
-    return add_zeros(pack, (size_t)(-tar_content(entry) % TAR_BLOCK), err);
+    return add_zeros(pack, (size_t)(-tar_content_len(entry) % TAR_BLOCK), err);
 }
 
 /* What the archive says of it; paths are borrowed. */

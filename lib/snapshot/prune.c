@@ -62,7 +62,7 @@ static int choose_and_forget(struct landing *landing, struct gcs *gcs,
     return pointer_write(landing, gcs, &pointer, sets, err);
 }
 
-int prune(struct landing *landing, struct http *http, struct gcs *gcs,
+int prune(struct landing *landing, struct run *run, struct http *http, struct gcs *gcs,
           const struct prune_rules *rules, int lanes, struct strv *pruned, struct err *err)
 {
     autostrv struct strv names = STRV_INIT;
@@ -77,7 +77,7 @@ int prune(struct landing *landing, struct http *http, struct gcs *gcs,
     if (chosen != 0)
         return chosen < 0 ? -1 : 0;
     for (size_t i = 0; i < names.len; i++) {
-        if (landing_delete(landing, http, gcs, names.items[i], "", lanes, err) != 0)
+        if (landing_delete(landing, run, http, gcs, names.items[i], "", lanes, err) != 0)
             return -1;
         strv_add(pruned, names.items[i]);
     }

@@ -20,7 +20,7 @@ void prune_choose(const struct landing *landing, const struct pointer *pointer,
                   const struct prune_rules *rules, struct strv *out);
 /* Deletes what prune_choose chooses; the pointer forgets it before. Both are looked at anew. Names
  * that are gone are added to `pruned`. */
-int prune(struct landing *landing, struct http *http, struct gcs *gcs,
+int prune(struct landing *landing, struct run *run, struct http *http, struct gcs *gcs,
           const struct prune_rules *rules, int lanes, struct strv *pruned,
           struct err *err) MUST_CHECK;
 

@@ -95,7 +95,8 @@ static int pack_still(struct save *save, struct err *err)
     struct run before = *save->run;
     if (result != 0)
         *save->run = run_for_cleanup(save->run, START_AGAIN_MS);
-    if (run_commands(save, "after", "snapshot.save.after", options->after, &save->late) != 0)
+    if (run_commands(save, "after", "snapshot.save.after", options->after, &save->late) != 0 &&
+        result != 0)
         log_error(save->run->log, "%s", err_text(&save->late));
     *save->run = before;
     return result;
@@ -135,19 +136,21 @@ static void clean(struct save *save)
     CLEANUP(err_clear) struct err err = ERR_INIT;
     struct landing *landing = &save->landing;
     const char *const leftovers[] = {"parts/", "owner"};
+    struct run before = *save->run;
     phases_begin(&save->phases, "clean", "deleting the parts");
     int result = landing_list(landing, save->gcs, &err);
     for (size_t i = 0; i < landing->set_count && result == 0; i++) {
         const struct landing_set *set = &landing->sets[i];
         for (size_t n = 0; n < ARRAY_LEN(leftovers) && set->whole && set->has_parts; n++) {
             if (result == 0)
-                result = landing_delete(landing, save->http, save->gcs, set->name, leftovers[n],
-                                        save->options->connections, &err);
+                result = landing_delete(landing, save->run, save->http, save->gcs, set->name,
+                                        leftovers[n], save->options->connections, &err);
         }
     }
     if (result != 0)
         log_warning(save->run->log, "parts of the upload are left, the next save deletes them: %s",
                     err_text(&err));
+    *save->run = before;
     phases_end(&save->phases);
 }
 
@@ -158,7 +161,7 @@ static int prune_sets(struct save *save, struct err *err)
     if (!options->prune_only && rules.keep == 0 && rules.keep_ms == 0)
         return 0;
     phases_begin(&save->phases, "prune", "deleting old sets");
-    if (prune(&save->landing, save->http, save->gcs, &rules, options->connections,
+    if (prune(&save->landing, save->run, save->http, save->gcs, &rules, options->connections,
               &save->result->pruned, err) != 0)
         return err_prefix(err, "cannot delete old sets");
     phases_end(&save->phases);
@@ -182,7 +185,7 @@ static void discard(struct save *save)
         clean(save);
         return;
     }
-    if (landing_delete(&save->landing, save->http, save->gcs, save->result->set, "",
+    if (landing_delete(&save->landing, save->run, save->http, save->gcs, save->result->set, "",
                        save->options->connections, &err) != 0)
         log_warning(save->run->log,
                     "what was uploaded is left at '%s', the next save goes on with it: %s",

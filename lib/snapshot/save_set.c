@@ -84,7 +84,7 @@ static int take_over(struct save *save, const struct landing_set *left, struct e
     const char *name = save->options->name;
     if (name && strcmp(name, left->name) != 0) {
         log_info(save->run->log, "deleting what a killed run left of the set '%s'", left->name);
-        return landing_delete(&save->landing, save->http, save->gcs, left->name, "",
+        return landing_delete(&save->landing, save->run, save->http, save->gcs, left->name, "",
                               save->options->connections, err);
     }
     struct size_text size = size_format(left->bytes);

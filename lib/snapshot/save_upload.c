@@ -55,7 +55,8 @@ static void stop(struct pipeline *line)
 static struct upload *new_upload(struct pipeline *line)
 {
     const struct save *save = line->save;
-    const struct upload_spec spec = {.http = save->http,
+    const struct upload_spec spec = {.run = save->run,
+                                     .http = save->http,
                                      .gcs = save->gcs,
                                      .landing = &save->landing,
                                      .set = save->result->set,

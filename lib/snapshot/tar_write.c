@@ -8,7 +8,7 @@
 #define OCTAL_MAX(digits) (((uint64_t)1 << (3 * (digits))) - 1)
 #define NAME_LEN          100
 
-uint64_t tar_content(const struct tar_entry *entry)
+uint64_t tar_content_len(const struct tar_entry *entry)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < entry->extent_count; i++)
@@ -18,7 +18,7 @@ uint64_t tar_content(const struct tar_entry *entry)
 
 static bool is_sparse(const struct tar_entry *entry)
 {
-    return entry->type == TAR_FILE && tar_content(entry) != entry->size;
+    return entry->type == TAR_FILE && tar_content_len(entry) != entry->size;
 }
 
 /* ---- pax records ---- */
@@ -191,7 +191,7 @@ int tar_write_head(const struct tar_entry *entry, struct buf *out, struct err *e
                               : xstrdup(entry->path);
     if (is_sparse(entry))
         make_map(entry, &map);
-    uint64_t stored = entry->type == TAR_FILE ? map.len + tar_content(entry) : 0;
+    uint64_t stored = entry->type == TAR_FILE ? map.len + tar_content_len(entry) : 0;
     add_records(entry, path, stored, &records);
     autofree char *name = header_name(entry, path);
     if (records.len > 0)

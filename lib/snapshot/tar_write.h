@@ -14,6 +14,6 @@
  * and then zeros up to the next block. -1 when `out` overflows. */
 int tar_write_head(const struct tar_entry *entry, struct buf *out, struct err *err) MUST_CHECK;
 /* Bytes of the extents. */
-uint64_t tar_content(const struct tar_entry *entry);
+uint64_t tar_content_len(const struct tar_entry *entry);
 
 #endif

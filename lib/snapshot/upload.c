@@ -144,6 +144,7 @@ int upload_parts(struct upload *upload, struct parts *parts, struct flow *flow,
                  struct upload_stats *stats, struct err *err)
 {
     const struct crew crew = {.http = upload->spec.http,
+                              .run = upload->spec.run,
                               .flow = flow,
                               .lanes = upload->spec.connections,
                               .what = "the upload",
@@ -218,6 +219,7 @@ static void group_stored(void *arg, void *item, struct gcs_object *object)
 static int compose_level(struct upload *upload, struct err *err)
 {
     const struct crew crew = {.http = upload->spec.http,
+                              .run = upload->spec.run,
                               .lanes = upload->spec.connections,
                               .what = "the parts to be joined",
                               .next = next_group,
@@ -260,6 +262,7 @@ int upload_compose(struct upload *upload, struct gcs_object *out, struct err *er
             return -1;
     }
     const struct crew crew = {.http = upload->spec.http,
+                              .run = upload->spec.run,
                               .lanes = 1,
                               .what = "the parts to be joined",
                               .next = next_whole,

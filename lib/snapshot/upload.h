@@ -7,6 +7,7 @@
 #include "snapshot/parts.h"
 
 struct upload_spec {
+    struct run *run; /* of `http`; see crew.h */
     struct http *http;
     struct gcs *gcs;
     const struct landing *landing;
@@ -24,7 +25,8 @@ struct upload; /* opaque */
 
 struct upload *upload_new(const struct upload_spec *spec);
 void upload_free(struct upload *upload);
-/* Stores all that comes out of `parts`, which share `flow`; what the landing has of a killed run is not sent again. */
+/* Stores all that comes out of `parts`, which share `flow`; what the landing has of a killed run is
+ * not sent again. */
 int upload_parts(struct upload *upload, struct parts *parts, struct flow *flow,
                  struct upload_stats *stats, struct err *err) MUST_CHECK;
 /* Makes one object of them, at most GCS_COMPOSE_MAX at a time. The CRC32C of the whole, combined

@@ -1,15 +1,17 @@
 """A deployment's result travels: necoops-deploy, a real Alertmanager, Slack and e-mail."""
 import email
 import email.policy
+import json
 import re
 import shutil
 import socket
 import subprocess
+import urllib.request
 
 import pytest
 import yaml
 
-from conftest import ROOT, clean_environ, wait_for, which
+from conftest import PATIENCE, ROOT, clean_environ, wait_for, which
 from telling import Alertmanager, Mailbox, Sink, World
 
 EXAMPLE = ROOT / "examples/alertmanager"
@@ -328,7 +330,8 @@ def test_argocd_notifications_fit_together(cluster):
     of = {kind: {key.split(".", 1)[1]: value for key, value in data.items()
                  if key.startswith(kind + ".")} for kind in ("service", "trigger", "template")}
     assert len(data) == sum(map(len, of.values())) + 2
-    assert data["context"] == {"cluster": cluster}
+    assert data["context"] == {"cluster": cluster,
+                               "argocdUrl": f"https://argocd.{cluster}.example.com"}
     assert of["service"].keys() == {"alertmanager"}
     assert of["service"]["alertmanager"]["apiPath"] == "/api/v2/alerts"
     for subscription in data["subscriptions"]:
@@ -346,3 +349,39 @@ def test_argocd_notifications_fit_together(cluster):
         assert labels["alertname"] in (EXAMPLE / "templates/necoops.tmpl").read_text()
         used = re.findall(r"{{(?:or )?\.(\w+)\.", str(template))
         assert set(used) <= {"app", "context"}
+        assert set(re.findall(r"\.context\.(\w+)", str(template))) <= data["context"].keys()
+
+
+def rendered(template, values):
+    """The alert that Argo CD makes of a template, for the few things that ours use of its language."""
+    def value(found):
+        at = values
+        for key in found.group(1).split("."):
+            at = at[key]
+        return at
+    return json.loads(re.sub(r"{{(?:or )?\.([\w.]+)[^}]*}}", value,
+                             json.dumps(template["alertmanager"])))
+
+
+def test_what_argocd_tells_reaches_slack(told):
+    """The Alertmanager takes the alerts, and its templates have words for each."""
+    data = {key: yaml.safe_load(value) for key, value in notifications("stage")["data"].items()}
+    app = {"metadata": {"name": "web", "namespace": "argocd"},
+           "status": {"sync": {"revision": 40 * "a", "status": "Synced"},
+                      "health": {"status": "Degraded"},
+                      "operationState": {"message": "one or more objects failed to apply"}}}
+    values = {"app": app, "context": data["context"]}
+    alerts = [rendered(data[key], values) for key in sorted(data) if key.startswith("template.")]
+    request = urllib.request.Request(told.manager.url + data["service.alertmanager"]["apiPath"],
+                                     json.dumps(alerts).encode(),
+                                     {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        assert answer.status == 200
+    wait_for(lambda: len(told.messages()) >= 3, what="the messages")
+    by_title = {m["title"]: m for m in told.messages()}
+    assert by_title.keys() == {"✓ stage: web was deployed", "✗ stage: web is degraded",
+                               "✗ stage: web was not synced"}
+    failed = by_title["✗ stage: web was not synced"]
+    assert failed["title_link"] == "https://argocd.stage.example.com/applications/argocd/web"
+    assert "one or more objects failed to apply" in failed["text"]
+    assert f"Commit: {40 * 'a'}" in failed["text"] and told.mails() == []

@@ -55,6 +55,15 @@ def test_follow_prints_the_console(cloud):
         assert int(before["next"]) == cursor, "each read goes on where the one before ended"
 
 
+def test_follow_tells_a_failure_once(cloud):
+    emulator = cloud(FAILING)
+    result = emulator.run("necoops-create", "--follow")
+    assert result.status == 1 and "failed: setup: status 3: disk full" in result.err, result
+    told = [line for line in result.err.splitlines() if line.endswith("startup-script: disk full")]
+    assert len(told) == 1 and told[0].startswith("necoops-create: | "), result
+    assert "last lines of the instance's console" not in result.err
+
+
 def test_follow_tells_what_was_lost(cloud):
     emulator = cloud("#!/bin/sh\nseq -f 'a long line of output, number %.0f' 60000\n"
                      + STEERED.partition("\n")[2])
