@@ -181,6 +181,8 @@ static int print_sweep(struct cli *cli, const struct sweep_result *result, const
         json_set(value, "deleted", json_copy(result->deleted));
         json_set(value, "kept", json_copy(kept));
         json_set(value, "failed", json_copy(result->failed));
+        json_set(value, "disks", json_copy(result->disks));
+        json_set(value, "failedDisks", json_copy(result->failed_disks));
         cJSON *zones = json_set_array(value, "unreachable");
         for (size_t i = 0; i < result->unreachable.len; i++)
             json_push_str(zones, result->unreachable.items[i]);
@@ -188,6 +190,8 @@ static int print_sweep(struct cli *cli, const struct sweep_result *result, const
     }
     print_list(result->deleted, "instance", cli->dry_run ? "would be deleted" : "is deleted");
     print_list(result->failed, "instance", "could not be deleted");
+    print_list(result->disks, "leftover disk", cli->dry_run ? "would be deleted" : "is deleted");
+    print_list(result->failed_disks, "leftover disk", "could not be deleted");
     if (cJSON_GetArraySize(result->deleted) == 0 && cJSON_GetArraySize(result->failed) == 0)
         printf("no instance is past its soft end\n");
     return 0;
@@ -275,8 +279,6 @@ static int check_options(struct cli *cli, struct err *err)
         return err_set(err, ERR_USAGE, "--name does not go with --expired and --audit");
     if (modes > 0 && options.evidence)
         return err_set(err, ERR_USAGE, "--evidence goes with the deletion of one instance");
-    if (options.extend_ms == 0)
-        return err_set(err, ERR_USAGE, "--extend wants more than 0s, such as 2h");
     bool deletes = !options.audit && options.extend_ms < 0 && !cli->dry_run;
     if (deletes && !options.yes && !cli->terminal)
         return cli_confirm(
@@ -314,7 +316,9 @@ static const struct opt rows[] = {
      "how long to wait for a deployment that is under way", &options.lock_timeout_ms},
     {OPT_FLAG, 0, "force", NULL, "do not ask the cluster whether one is under way", &options.force},
     {OPT_FLAG, 0, "expired", NULL,
-     "delete every instance of ours, in every zone, whose soft end has passed", &options.expired},
+     "delete every instance of ours, in every zone, whose soft end has passed, and\n"
+     "the disks that are left over",
+     &options.expired},
     {OPT_STRINGS, 0, "exclude", "PATTERN", "with --expired: leave instances of such a name",
      &options.exclude_names},
     {OPT_STRINGS, 0, "exclude-label", "KEY[=VALUE]",
@@ -322,7 +326,7 @@ static const struct opt rows[] = {
     {OPT_FLAG, 0, "audit", NULL, "change nothing; status 1 when anything of ours is there",
      &options.audit},
     {OPT_DURATION, 0, "extend", "DURATION",
-     "move the soft end, at most to the hard end; delete nothing", &options.extend_ms},
+     "move the soft end, at most to the hard end; delete nothing", &options.extend_ms, .min = 1000},
     {OPT_FLAG, .name = NULL},
 };
 

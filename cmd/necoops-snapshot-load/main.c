@@ -19,16 +19,6 @@ static struct {
     const char *instance;
 } given;
 
-/* Where there is a metadata server, it tells what this machine is. */
-static char *cpu_platform(struct http *http)
-{
-    CLEANUP(err_clear) struct err none = ERR_INIT;
-    char *platform = NULL;
-    if (metadata_present(http))
-        (void)!metadata_get(http, "instance/cpu-platform", &platform, &none);
-    return platform;
-}
-
 /* What the options and the configuration say; the lists are held here. */
 struct settings {
     struct snapshot_options options;
@@ -88,7 +78,7 @@ static int settings_load(struct cli *cli, struct settings *settings, struct err 
         .gate = !given.no_gate,
         .gate_timeout_ms = conf_duration_ms(conf, "snapshot.gateTimeout", 600000),
         .max_clock_skew_ms = conf_duration_ms(conf, "snapshot.maxClockSkew", 5000),
-        .cpu_platform = cpu_platform,
+        .cpu_platform = metadata_cpu_platform,
     };
     return 0;
 }
@@ -130,16 +120,7 @@ static int plan(struct cli *cli, struct http *http, struct gcs *gcs,
     autostrv struct strv lines = STRV_INIT;
     if (snapshot_plan(http, gcs, &settings->options, &lines, err) != 0)
         return -1;
-    if (!cli->json) {
-        for (size_t i = 0; i < lines.len; i++)
-            printf("%s\n", lines.items[i]);
-        return 0;
-    }
-    autojson cJSON *json = json_object();
-    cJSON *array = json_set_array(json, "plan");
-    for (size_t i = 0; i < lines.len; i++)
-        json_push_str(array, lines.items[i]);
-    return cli_print_json(json, err);
+    return cli_print_plan(cli, &lines, err);
 }
 
 static int print(struct cli *cli, const struct settings *settings,

@@ -9,6 +9,7 @@ static void replace(struct err *err, enum err_code code, char *text)
     free(err->text);
     err->code = code;
     err->http_status = 0;
+    err->errnum = 0;
     err->reason[0] = '\0';
     err->text = text;
 }
@@ -35,6 +36,7 @@ int err_set_errno(struct err *err, enum err_code code, int errnum, const char *f
     what = xvasprintf(format, args);
     va_end(args);
     replace(err, code, xasprintf("%s: %s", what, strerror_r(errnum, space, sizeof(space))));
+    err->errnum = errnum;
     return -1;
 }
 

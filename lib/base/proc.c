@@ -60,6 +60,17 @@ static int find_program(const char *name, const char *const *variables, char **f
     return err_set(err, ERR_NOT_FOUND, "command '%s' not found", name);
 }
 
+int proc_find(const struct run *run, const char *name, struct err *err)
+{
+    autofree char *file = NULL;
+
+    if (find_program(name, run->environ, &file, err) < 0)
+        return -1;
+    if (!is_program(file))
+        return err_set(err, ERR_NOT_FOUND, "'%s' is no program that can be run", name);
+    return 0;
+}
+
 /* ---- descriptors: all of 3 or more, so that none is in the way of the child's 0, 1 and 2 ---- */
 
 static int raise_fd(int *fd)
@@ -252,6 +263,16 @@ static bool ends_within(pid_t pid, int64_t ms)
         pause_ms(10);
     }
     return true;
+}
+
+int proc_ended(pid_t pid, int *status)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+        return 0;
+    *status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+    return 1;
 }
 
 void proc_stop(pid_t pid, int64_t grace_ms)

@@ -254,5 +254,8 @@ void explain_failures(const struct engine *engine, struct deploy_result *result)
         if (member && member->present && app->started && app->verdict != ARGOCD_DONE) {
             explain_app(engine->plan, &source, app, &member->app);
         }
+        if (engine->lock) {
+            kube_lock_tick(engine->lock); /* it is still wanted */
+        }
     }
 }

@@ -50,6 +50,9 @@ struct plan {
 int plan_make(const struct run *run, const struct conf *conf, const struct deploy_options *options,
               struct strv *notes, struct plan *out, struct err *err) MUST_CHECK;
 void plan_clear(struct plan *plan);
+/* The cluster of the options is known and enabled. */
+int plan_check_cluster(const struct run *run, const struct conf *conf,
+                       const struct deploy_options *options, struct err *err) MUST_CHECK;
 #define autoplan CLEANUP(plan_clear)
 /* "clusters.NAME.KEY"; caller frees. */
 char *plan_key(const struct plan *plan, const char *key);
@@ -57,6 +60,8 @@ char *plan_key(const struct plan *plan, const char *key);
 void plan_note(const struct plan *plan, const char *format, ...) PRINTF_LIKE(2, 3);
 /* --apps and --changed-since let it in. */
 bool plan_selects(const struct plan *plan, const struct argocd_app *app);
+/* Applications (or sets of them) are among its manifests. */
+bool planned_makes_apps(const struct planned_app *planned);
 /* What is selected is known from the commit alone, and it is nothing: neither an application nor,
  * with --changed-since, the root. */
 bool plan_selects_none(const struct plan *plan);
@@ -93,6 +98,8 @@ int plan_build(struct plan *plan, struct err *err) MUST_CHECK;
 /* ---- reach.c: the cluster ---- */
 int deploy_reach(const struct plan *plan, struct http *http, struct reached *out,
                  struct err *err) MUST_CHECK;
+/* From every wait: a tunnel that ended with an error is started again, not without end. */
+int reach_tend(const struct plan *plan, struct reached *reached, struct err *err) MUST_CHECK;
 
 /* ---- remote.c: through the agent on the instance ---- */
 bool deploy_is_remote(const struct conf *conf, const struct deploy_options *options);
@@ -124,6 +131,7 @@ enum step {
 };
 
 struct engine;
+struct deploy_restore;
 
 struct member {
     struct engine *engine;
@@ -164,7 +172,9 @@ struct engine {
     const struct run *run;
     struct events *events;
     const struct argocd_install *install;
+    struct reached *way;    /* to the cluster; NULL: nobody has to look after it */
     struct kube_lock *lock; /* NULL: none is needed */
+    struct deploy_restore *restore; /* NULL: nothing is put back */
     struct kube_watch *watch;
     struct member **members; /* sorted by name */
     size_t len, size;
@@ -190,6 +200,8 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
                  const struct argocd_install *install, struct events *events);
 void engine_clear(struct engine *engine);
 #define autoengine CLEANUP(engine_clear)
+/* Requests that are still on their way are given up. */
+void engine_halt(struct engine *engine);
 /* Starts the list and the watch; and what follows from the list before the first step. */
 void engine_list(struct engine *engine);
 void engine_prepare(struct engine *engine);
@@ -240,10 +252,23 @@ void ask_hold(struct member *member);
 void ask_termination(struct member *member);
 void ask_refresh(struct member *member);
 
+/* ---- restore.c: what was before ---- */
+
+struct deploy_restore *restore_new(void);
+void restore_free(struct deploy_restore *restore); /* NULL is fine */
+/* A commit that this run deploys. These two do nothing when `restore` is NULL. */
+void restore_expect(struct deploy_restore *restore, const char *commit);
+/* An application as the cluster shows it; `touched`: after our first change. */
+void restore_see(struct deploy_restore *restore, const cJSON *application, bool touched);
+/* At the end; the lease is still held. */
+int restore_run(const struct deploy_restore *restore, struct engine *engine,
+                struct deploy_result *result, struct err *err) MUST_CHECK;
+
 /* ---- result.c, explain.c ---- */
 /* What deploy_json has made of one, as far as people are told of it. */
 void result_from_json(struct deploy_result *result, const cJSON *json);
-void result_take(struct deploy_result *result, const struct engine *engine);
+/* `over`: all were live for long enough. */
+void result_take(struct deploy_result *result, const struct engine *engine, bool over);
 /* Events, logs and manifests behind what failed; best effort, within a time limit. */
 void explain_failures(const struct engine *engine, struct deploy_result *result);
 void result_add_cause(struct deploy_app *app, char *text /* taken */, const char *file, int line,

@@ -45,6 +45,10 @@ static int check_known(const struct plan *plan, struct err *err)
         return 0;
     }
     autofree char *list = strv_join(&known, "', '");
+    if (!plan->cluster[0]) {
+        return err_set(err, ERR_USAGE, "--cluster wants a name; the configuration has%s%s%s",
+                       known.len ? " '" : " none", list, known.len ? "'" : "");
+    }
     return err_set(err, ERR_USAGE,
                    "cluster '%s' is not in the configuration%s%s%s; add clusters.%s.path",
                    plan->cluster, known.len ? ", which has '" : "", known.len ? list : "",
@@ -126,6 +130,14 @@ int plan_make(const struct run *run, const struct conf *conf, const struct deplo
     return 0;
 }
 
+int plan_check_cluster(const struct run *run, const struct conf *conf,
+                       const struct deploy_options *options, struct err *err)
+{
+    autoplan struct plan plan = {.run = run, .conf = conf, .options = options};
+
+    return read_conf(&plan, err);
+}
+
 void plan_clear(struct plan *plan)
 {
     for (size_t i = 0; i < plan->len; i++) {
@@ -173,12 +185,8 @@ bool plan_selects(const struct plan *plan, const struct argocd_app *app)
     return matched && (!plan->options->changed_since || strv_has(&plan->changed, app->name));
 }
 
-/* Applications that it makes are known only in the cluster. */
-static bool may_make_apps(const struct planned_app *planned)
+bool planned_makes_apps(const struct planned_app *planned)
 {
-    if (!planned->loaded || planned->set.outside) {
-        return true;
-    }
     for (size_t i = 0; i < planned->set.len; i++) {
         const cJSON *object = planned->set.docs[i].value;
 
@@ -201,7 +209,10 @@ bool plan_selects_none(const struct plan *plan)
         return false;
     }
     for (size_t i = 0; i < plan->len; i++) {
-        if (plan_selects(plan, &plan->apps[i].app) || may_make_apps(&plan->apps[i])) {
+        const struct argocd_app *planned = &plan->apps[i].app;
+
+        if (plan_selects(plan, planned) || !plan->apps[i].loaded || plan->apps[i].set.outside ||
+            planned_makes_apps(&plan->apps[i])) {
             return false;
         }
     }

@@ -11,7 +11,7 @@ static enum table_color color_of(const struct deploy_app *app)
 {
     switch (app->verdict) {
     case ARGOCD_DONE:
-        return TABLE_GOOD;
+        return app->unproven ? TABLE_WAIT : TABLE_GOOD;
     case ARGOCD_FAILED:
         return TABLE_BAD;
     default:
@@ -97,7 +97,12 @@ void deploy_print(const struct deploy_result *result, FILE *stream, bool color)
 {
     if (result->output) {
         fputs(result->output, stream);
-    } else {
-        print_table(result, stream, color);
+        return;
     }
+    if (result->before) {
+        fprintf(stream, "Before the upgrade, at %.12s:\n", result->before->revision);
+        print_table(result->before, stream, color);
+        fprintf(stream, "\nUpgraded to %.12s:\n", result->revision);
+    }
+    print_table(result, stream, color);
 }

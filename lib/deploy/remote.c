@@ -13,9 +13,9 @@ bool deploy_is_remote(const struct conf *conf, const struct deploy_options *opti
 }
 
 /* A commit must be named in full: the agent's copy of the repository has no branches of ours. */
-static int add_changes(const struct plan *plan, cJSON *options, struct err *err)
+static int add_commit(const struct plan *plan, const char *name, const char *from, cJSON *options,
+                      struct err *err)
 {
-    const char *from = plan->options->changed_since;
     struct git_id id;
 
     if (!from) {
@@ -25,10 +25,10 @@ static int add_changes(const struct plan *plan, cJSON *options, struct err *err)
         return -1;
     }
     if (!plan->git && !git_is_id(from)) {
-        return err_set(err, ERR_USAGE,
-                       "--changed-since '%s' can only be resolved inside the Git repository", from);
+        return err_set(err, ERR_USAGE, "--%s '%s' can only be resolved inside the Git repository",
+                       name, from);
     }
-    json_set_str(options, "changed-since", plan->git ? id.hex : from);
+    json_set_str(options, name, plan->git ? id.hex : from);
     return 0;
 }
 
@@ -60,6 +60,7 @@ static int make_options(const struct plan *plan, cJSON *out, struct err *err)
     json_set_str(out, "output", options->json ? "json" : NULL);
     add_times(plan, out);
     set_flag(out, "prune", options->prune);
+    set_flag(out, "restore", options->restore);
     set_flag(out, "bootstrap", options->bootstrap);
     set_flag(out, "dry-run", options->dry_run);
     set_flag(out, "quiet", options->quiet);
@@ -81,7 +82,10 @@ static int make_options(const struct plan *plan, cJSON *out, struct err *err)
             json_push_str(apps, options->apps.items[i]);
         }
     }
-    return add_changes(plan, out, err);
+    if (add_commit(plan, "upgrade-from", options->upgrade_from, out, err) != 0) {
+        return -1;
+    }
+    return add_commit(plan, "changed-since", options->changed_since, out, err);
 }
 
 int deploy_remotely(struct plan *plan, struct deploy_result *result, struct err *err)

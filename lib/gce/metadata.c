@@ -163,6 +163,16 @@ static int is_there(struct http *http, const char *url, const char *value, const
            memcmp(response.body.data, value, response.body.len) == 0;
 }
 
+char *metadata_cpu_platform(struct http *http)
+{
+    autoerr struct err none = ERR_INIT;
+    char *platform = NULL;
+
+    if (metadata_present(http))
+        (void)!metadata_get(http, "instance/cpu-platform", &platform, &none);
+    return platform;
+}
+
 int metadata_put_guest_attribute(struct http *http, const char *space, const char *key,
                                  const char *value, struct err *err)
 {

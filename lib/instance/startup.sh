@@ -33,10 +33,12 @@ phase() { # PHASE MESSAGE
   json=$(printf '{"phase":"%s","message":"%s","time":"%s","bootId":"%s"}' "$1" \
     "$(printf %s "$2" | json_text)" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$boot_id")
   echo "necoops-phase: $json"
-  # The server takes ten writes a minute and may drop more without a word: read back.
+  # The server takes ten writes a minute and may drop more without a word: read back. That one is
+  # refused is no news on the console.
   for try in 1 2 3; do
-    meta instance/guest-attributes/necoops/phase -o /dev/null -X PUT --data-binary "$json" &&
-      [ "$(meta instance/guest-attributes/necoops/phase)" = "$json" ] && return 0
+    meta instance/guest-attributes/necoops/phase -o /dev/null -X PUT --data-binary "$json" \
+      2>/dev/null &&
+      [ "$(meta instance/guest-attributes/necoops/phase 2>/dev/null)" = "$json" ] && return 0
     [ "$try" = 3 ] || sleep 7
   done
   echo "necoops: the phase '$1' could not be written as a guest attribute" >&2

@@ -2,7 +2,7 @@
 #include "remote/internal.h"
 
 #include <string.h>
-#include <unistd.h>
+#include "necoops/base/ci.h"
 #include "necoops/base/digest.h"
 #include "necoops/base/text.h"
 #include "necoops/base/timefmt.h"
@@ -15,23 +15,6 @@
 #define ALIVE_MIN 100
 
 /* ---- what we ask for ---- */
-
-/* The job's page where CI tells it, else user@host. */
-static char *our_name(const struct run *run)
-{
-    const char *circle = run_env(run, "CIRCLE_BUILD_URL");
-    const char *server = run_env(run, "GITHUB_SERVER_URL");
-    const char *repository = run_env(run, "GITHUB_REPOSITORY");
-    const char *id = run_env(run, "GITHUB_RUN_ID");
-    const char *user = run_env(run, "USER");
-    char host[256] = "";
-    if (circle)
-        return xstrdup(circle);
-    if (server && repository && id)
-        return xasprintf("%s/%s/actions/runs/%s", server, repository, id);
-    (void)gethostname(host, sizeof host - 1);
-    return xasprintf("%s@%s", user ? user : "somebody", host);
-}
 
 static void add_variables(const struct remote *remote, cJSON *member)
 {
@@ -74,7 +57,7 @@ void item_add(struct remote *remote, cJSON *all)
 {
     int64_t silent = conf_duration_ms(remote->conf, "agent.silentAfter", 60000);
     int64_t alive = silent / 6 > ALIVE_MIN ? silent / 6 : ALIVE_MIN;
-    autofree char *caller = our_name(remote->caller);
+    autofree char *caller = ci_who(remote->caller);
     cJSON *member = json_object();
     wire_requests_prune(all, run_wall_ms(&remote->run));
     json_set_str(member, "id", remote->request.text);

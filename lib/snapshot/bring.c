@@ -1,9 +1,11 @@
 #include "snapshot/bring.h"
 
+#include <errno.h>
 #include "necoops/base/digest.h"
 #include "necoops/base/text.h"
 #include "snapshot/note.h"
 #include "snapshot/rate.h"
+#include "snapshot/reserve.h"
 #include "snapshot/tree.h"
 
 #define ROOM_RESERVE ((uint64_t)16 << 20) /* of the disk, that others may need */
@@ -39,9 +41,29 @@ static int check_room(const struct bring *bring, uint64_t present, struct unpack
     }
     bool said = manifest->disk_bytes > 0 && manifest->disk_bytes < room;
     limits->disk_bytes = said ? manifest->disk_bytes : room;
+    limits->disk_is_room = !said;
     limits->apparent_bytes = manifest->unpacked_bytes;
     limits->entries = manifest->entries;
     return 0;
+}
+
+/* The disk is full although there was room, or the archive has more than could be known. */
+static void explain_room(const struct bring *bring, const struct download_stats *stats,
+                         struct err *err)
+{
+    autoerr struct err none = ERR_INIT;
+    uint64_t room = 0, needed = needed_room(bring->set);
+    int error = err->errnum;
+    if ((error != ENOSPC && error != EDQUOT) || place_room(bring->place, &room, &none) != 0)
+        return;
+    struct size_text want = size_format(needed > bring->set->bytes ? needed : bring->set->bytes);
+    struct size_text done = size_format(atomic_load(&stats->unpacked.disk_bytes));
+    struct size_text have = size_format(room);
+    autofree char *text = xstrdup(err_text(err));
+    err_set(err, ERR_FAILED,
+            "no room for the snapshot beside '%s': %s%s needed, %s written, %s free now: %s",
+            place_path(bring->place), bring->set->manifest.disk_bytes > 0 ? "" : "at least ",
+            want.text, done.text, have.text, text);
 }
 
 /* The first line of the journal: it is of use only for the same objects, cut into the same parts,
@@ -98,7 +120,10 @@ static struct journal *take_over(const struct bring *bring, struct journal_past 
         log_info(run->log, "going on where a killed run was: %s are here", have.text);
         return journal;
     }
-    log_info(run->log, "what a killed run left cannot be gone on with: starting over");
+    log_info(run->log, "starting over: %s",
+             journal ? "the run that was killed had finished no part (a stream that is packed as a "
+                       "whole has none, what necoops-snapshot-save packs has)"
+                     : "what a killed run left is of another snapshot or start of this machine");
     journal_free(journal);
     journal_past_clear(past);
     return NULL;
@@ -129,7 +154,7 @@ static void count_on(struct download_stats *stats, const struct journal_past *pa
 /* `past`: of a killed run that was within this object; or NULL. */
 static int bring_object(const struct bring *bring, size_t number, struct journal *journal,
                         const struct journal_past *past, const struct unpack_limits *limits,
-                        struct download_stats *stats, struct err *err)
+                        struct reserve *reserve, struct download_stats *stats, struct err *err)
 {
     const struct manifest_object *item = &bring->set->manifest.objects[number];
     struct download download = {.http = bring->http,
@@ -140,6 +165,7 @@ static int bring_object(const struct bring *bring, size_t number, struct journal
                                 .stall_ms = bring->options->stall_ms,
                                 .tree_fd = place_old_tree(bring->place),
                                 .limits = *limits,
+                                .reserve = reserve,
                                 .journal = journal,
                                 .past = past};
     if (journal && !past)
@@ -148,19 +174,34 @@ static int bring_object(const struct bring *bring, size_t number, struct journal
                       : download_archive(&download, stats, err);
 }
 
+static int bring_objects(const struct bring *bring, struct journal *journal,
+                         const struct journal_past *past, const struct unpack_limits *limits,
+                         struct reserve *reserve, struct download_stats *stats, struct err *err)
+{
+    for (size_t i = past->object; i < bring->set->manifest.object_count; i++) {
+        bool within = i == past->object && (past->has_place || past->part_count > 0);
+        if (bring_object(bring, i, journal, within ? past : NULL, limits, reserve, stats, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int bring_all(const struct bring *bring, struct journal *journal,
                      const struct journal_past *past, struct download_stats *stats, struct err *err)
 {
     struct unpack_limits limits;
+    struct reserve *reserve = NULL;
     count_on(stats, past);
     if (check_room(bring, past->disk_bytes, &limits, err) != 0)
         return -1;
-    for (size_t i = past->object; i < bring->set->manifest.object_count; i++) {
-        bool within = i == past->object && (past->has_place || past->part_count > 0);
-        if (bring_object(bring, i, journal, within ? past : NULL, &limits, stats, err) != 0)
-            return -1;
-    }
-    return 0;
+    int result = reserve_new(place_work_fd(bring->place), needed_room(bring->set), past->disk_bytes,
+                             &reserve, err);
+    if (result == 0)
+        result = bring_objects(bring, journal, past, &limits, reserve, stats, err);
+    if (result != 0)
+        explain_room(bring, stats, err);
+    reserve_free(reserve);
+    return result;
 }
 
 int bring_set(const struct bring *bring, struct download_stats *stats, struct err *err)

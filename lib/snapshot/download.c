@@ -119,13 +119,35 @@ static struct unpack_job job_of(const struct download *download, struct download
     struct unpack_job job = {.tree_fd = download->tree_fd,
                              .limits = download->limits,
                              .stats = &stats->unpacked,
-                             .journal = download->journal};
+                             .journal = download->journal,
+                             .reserve = download->reserve};
     if (past) {
         job.from = &past->place;
         job.dirs = past->dirs;
         job.dir_count = past->dir_count;
     }
     return job;
+}
+
+/* A stage could make nothing of what came. Is the object itself like that, or has it been changed
+ * on its way? That can be told when all of it is there. */
+static int blame(const struct archive *archive, struct err *err)
+{
+    const struct gcs_object *object = archive->download->object;
+    autoerr struct err why = ERR_INIT;
+    if (err->code != ERR_FAILED || err->errnum != 0 || fetch_is_to_blame(archive->fetch))
+        return -1;
+    if (!fetch_is_whole(archive->fetch))
+        return err_prefix(err, "object 'gs://%s/%s'", object->bucket, object->name);
+    if (fetch_verify(archive->fetch, &why) != 0) {
+        err_move(err, &why);
+        return -1;
+    }
+    autofree char *text = xstrdup(err_text(err));
+    return err_set(err, ERR_FAILED,
+                   "object 'gs://%s/%s' cannot be unpacked: %s; its checksum is right, so that is "
+                   "how it was uploaded: pack it anew",
+                   object->bucket, object->name, text);
 }
 
 static int run_archive(struct archive *archive, struct download_stats *stats, struct err *err)
@@ -142,7 +164,7 @@ static int run_archive(struct archive *archive, struct download_stats *stats, st
         stages_abort(archive->stages);
     stages_join(archive->stages);
     stats->received += fetch_received(archive->fetch);
-    return result == 0 ? fetch_verify(archive->fetch, err) : -1;
+    return result == 0 ? fetch_verify(archive->fetch, err) : blame(archive, err);
 }
 
 int download_archive(const struct download *download, struct download_stats *stats, struct err *err)

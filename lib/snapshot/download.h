@@ -15,6 +15,7 @@ struct download {
     int64_t stall_ms;
     int tree_fd;
     struct unpack_limits limits;
+    struct reserve *reserve;         /* room for what is written; or NULL */
     struct journal *journal;         /* gets what is finished; or NULL */
     const struct journal_past *past; /* what a killed run finished; or NULL */
 };

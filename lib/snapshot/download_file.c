@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "snapshot/download.h"
 #include "snapshot/fetch.h"
+#include "snapshot/reserve.h"
 #include "snapshot/tree.h"
 
 #define PART_RETRY_MS ((int64_t)120 * 1000)
@@ -14,6 +15,7 @@ struct file {
     uint64_t part_size;
     struct unpack_stats *stats;
     struct journal *journal;
+    struct reserve *reserve;
 };
 
 static bool begin(void *arg, size_t index, size_t len)
@@ -27,6 +29,8 @@ static int take(void *arg, size_t index, size_t offset, const void *data, size_t
 {
     struct file *file = arg;
     uint64_t written = 0;
+    if (file->reserve)
+        reserve_yield(file->reserve, atomic_load(&file->stats->disk_bytes) + len);
     int result = write_sparse(file->fd, (uint64_t)index * file->part_size + offset, data, len,
                               &written, err);
     atomic_fetch_add(&file->stats->disk_bytes, written);
@@ -119,7 +123,8 @@ int download_file(const struct download *download, const char *path, struct down
     struct file file = {.fd = fd,
                         .part_size = download->part_size,
                         .stats = &stats->unpacked,
-                        .journal = download->journal};
+                        .journal = download->journal,
+                        .reserve = download->reserve};
     int result = fetch_all(download, &file, flow, stats, err);
     flow_free(flow);
     count_file(&entry, fd, before, &stats->unpacked);

@@ -130,6 +130,7 @@ static int on_data(void *arg, const void *data, size_t len, struct err *err)
     if (sink->data(sink->arg, lane->index, lane->got, data, len, err) != 0) {
         struct err copy = ERR_INIT;
         err_set(&copy, err->code, "%s", err_text(err));
+        copy.errnum = err->errnum;
         give_up(fetch, &copy);
         return -1;
     }
@@ -276,6 +277,16 @@ int fetch_run(struct fetch *fetch, struct err *err)
         show(fetch);
     }
     return 0;
+}
+
+bool fetch_is_to_blame(const struct fetch *fetch)
+{
+    return fetch->failed;
+}
+
+bool fetch_is_whole(const struct fetch *fetch)
+{
+    return fetch->done == fetch->count;
 }
 
 int fetch_verify(const struct fetch *fetch, struct err *err)

@@ -53,6 +53,10 @@ uint32_t fetch_part_crc(const struct fetch *fetch, size_t index);
 int fetch_run(struct fetch *fetch, struct err *err) MUST_CHECK;
 /* Bytes that came over the network. */
 uint64_t fetch_received(const struct fetch *fetch);
+/* Did fetch_run fail for a reason of its own, rather than another stage's? */
+bool fetch_is_to_blame(const struct fetch *fetch);
+/* Are all parts there? */
+bool fetch_is_whole(const struct fetch *fetch);
 /* Once all parts are there: compares with the object's checksum; ERR_FAILED when it differs. */
 int fetch_verify(const struct fetch *fetch, struct err *err) MUST_CHECK;
 

@@ -275,13 +275,30 @@ static int check_tag(const char *tag, struct err *err)
                    tag);
 }
 
+int qmp_check(const struct strv *sockets, const char *tag, bool listening, struct err *err)
+{
+    autostrv struct strv paths = STRV_INIT;
+    if (sockets->len == 0)
+        return err_set(err, ERR_USAGE, "the loader 'qmp' wants snapshot.qmp.sockets");
+    if (check_tag(tag, err) != 0)
+        return -1;
+    if (!listening)
+        return 0;
+    if (find_sockets(sockets, &paths) != 0)
+        return err_set(err, ERR_UNREACHABLE, "there is no monitor socket '%s'", sockets->items[0]);
+    for (size_t i = 0; i < paths.len; i++) {
+        autoclose int fd = connect_vm(paths.items[i], err);
+        if (fd < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int qmp_load(const struct run *run, const struct strv *sockets, const char *tag, size_t *count,
              struct err *err)
 {
     struct vm *vms = NULL;
-    if (sockets->len == 0)
-        return err_set(err, ERR_USAGE, "the loader 'qmp' wants snapshot.qmp.sockets");
-    if (check_tag(tag, err) != 0 || reach_all(run, sockets, &vms, count, err) != 0)
+    if (qmp_check(sockets, tag, false, err) != 0 || reach_all(run, sockets, &vms, count, err) != 0)
         return -1;
     int result = load_all(run, vms, *count, tag, err);
     vms_free(vms, *count);

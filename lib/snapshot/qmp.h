@@ -13,4 +13,9 @@
 int qmp_load(const struct run *run, const struct strv *sockets, const char *tag, size_t *count,
              struct err *err) MUST_CHECK;
 
+/* May qmp_load be asked for that? With `listening`, every monitor must be there already. ERR_USAGE,
+ * ERR_UNREACHABLE. */
+int qmp_check(const struct strv *sockets, const char *tag, bool listening,
+              struct err *err) MUST_CHECK;
+
 #endif

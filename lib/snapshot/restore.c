@@ -133,6 +133,69 @@ static void default_load(const struct snapshot_options *options, struct strv *ar
     strv_add(argv, options->tag);
 }
 
+/* ---- what is needed ---- */
+
+static int check_program(const struct run *run, const char *name, const char *key, struct err *err)
+{
+    autoerr struct err why = ERR_INIT;
+    if (!name || proc_find(run, name, &why) == 0)
+        return 0;
+    return err_set(err, ERR_FAILED, "%s: %s; nothing was downloaded", key, err_text(&why));
+}
+
+static const char *first_of(const struct strv *argv)
+{
+    return argv->len > 0 ? argv->items[0] : NULL;
+}
+
+static int check_commands(const struct run *run, const cJSON *list, const char *key,
+                          struct err *err)
+{
+    const cJSON *command;
+    cJSON_ArrayForEach(command, list)
+    {
+        autostrv struct strv argv = STRV_INIT;
+        if (argv_from_json(command, key, &argv, err) != 0 ||
+            check_program(run, argv.items[0], key, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int check_loader(const struct run *run, const struct snapshot_options *options,
+                        struct err *err)
+{
+    if (options->loader == SNAPSHOT_LOADER_QMP) {
+        /* Commands may start the VMs; else they must run. */
+        bool started = options->load->len > 0 || cJSON_GetArraySize(options->before) > 0;
+        if (qmp_check(options->qmp_sockets, options->tag, !started, err) != 0)
+            return -1;
+        return check_program(run, first_of(options->load), "snapshot.load", err);
+    }
+    autostrv struct strv load = STRV_INIT;
+    default_load(options, &load);
+    if (check_program(run, first_of(&load), "snapshot.load", err) != 0)
+        return -1;
+    return check_program(run, first_of(options->verify), "snapshot.verify", err);
+}
+
+int restore_check(const struct run *run, const struct snapshot_options *options, struct err *err)
+{
+    if (check_commands(run, options->before, "snapshot.before", err) != 0 ||
+        check_commands(run, options->after, "snapshot.after", err) != 0)
+        return -1;
+    if (options->loader == SNAPSHOT_LOADER_NONE)
+        return 0;
+    if (check_loader(run, options, err) != 0)
+        return -1;
+    if (!options->gate)
+        return 0;
+    return check_program(run, first_of(options->kubeconfig_issue), "snapshot.kubeconfig.issue",
+                         err);
+}
+
+/* ---- the load ---- */
+
 static int by_command(const struct run *run, const struct snapshot_options *options,
                       struct err *err)
 {

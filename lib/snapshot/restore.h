@@ -5,6 +5,11 @@
 
 #include "necoops/snapshot/snapshot.h"
 
+/* What the load will need, looked at before anything is downloaded: that every command is there,
+ * and the monitors that nothing on the way is going to start. ERR_FAILED, ERR_USAGE. */
+int restore_check(const struct run *run, const struct snapshot_options *options,
+                  struct err *err) MUST_CHECK;
+
 /* Runs the commands one after another; the first that fails ends it. `list`: array of arrays of
  * strings, or NULL; `which` is "snapshot.before". */
 int restore_commands(const struct run *run, const cJSON *list, const char *which,

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "snapshot/journal.h"
+#include "snapshot/reserve.h"
 #include "snapshot/tree.h"
 
 struct unpacker {
@@ -54,9 +55,13 @@ static int write_piece(struct unpacker *u, int fd, uint64_t offset, const unsign
                        size_t len, struct err *err)
 {
     uint64_t written = 0;
+    if (u->job->reserve)
+        reserve_yield(u->job->reserve, atomic_load(&u->stats->disk_bytes) + len);
     if (write_sparse(fd, offset, data, len, &written, err) != 0)
         return -1;
     uint64_t sum = atomic_fetch_add(&u->stats->disk_bytes, written) + written;
+    if (u->job->limits.disk_is_room && sum > u->job->limits.disk_bytes)
+        return err_set_errno(err, ERR_FAILED, ENOSPC, "cannot write");
     return check_limit(sum, u->job->limits.disk_bytes, "bytes of disk space", err);
 }
 

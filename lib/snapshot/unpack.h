@@ -16,6 +16,7 @@
 struct unpack_limits {
     uint64_t apparent_bytes; /* of all files together, holes included; 0: no limit */
     uint64_t disk_bytes;     /* written; 0: no limit */
+    bool disk_is_room;       /* that is all there is, rather than what was said */
     uint64_t entries;        /* 0: no limit */
 };
 
@@ -40,11 +41,13 @@ struct unpack_place {
 };
 
 struct journal;
+struct reserve;
 struct unpack_job {
     int tree_fd;
     struct unpack_limits limits;
     struct unpack_stats *stats; /* counted on from what they are */
     struct journal *journal;    /* gets what is needed to go on; or NULL */
+    struct reserve *reserve;    /* gives way to what is written; or NULL */
     /* Of a killed run, or NULL: where it was, and folders whose attributes are still to be set. */
     const struct unpack_place *from;
     const struct tar_entry *dirs;

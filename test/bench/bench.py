@@ -5,7 +5,8 @@ usage: bench.py BIN [ROW ...]     BIN: folder of the built programs; rows: see r
 
 A row prints, for each program, the median of wall and processor time and the peak memory of several
 runs taken in turn, then the ratio of each peer to necoops. A peer that is not installed is left out.
-This machine's noise moves all of them alike: quote ratios, not seconds.
+This machine's noise moves all of them alike: quote ratios, not seconds. NECOOPS_BENCH_RUNS is how
+many runs of each are taken, instead of what the row says.
 """
 import atexit
 import functools
@@ -50,9 +51,10 @@ def measure(argv, env, cwd):
     return Sample(float(wall), float(cpu), int(kib) * 1024)
 
 
-def compare(title, programs, runs, env, cwd, bound=None, clean=None):
+def compare(title, programs, runs, env, cwd, bound=None, clean=None, gib=None):
     """programs: {name: argv}; the first one is ours. Prints the row; returns ratios ours/peer.
-    clean, if any, is called after each run."""
+    clean, if any, is called after each run. With gib, processor seconds a GiB are shown."""
+    runs = int(os.environ.get("NECOOPS_BENCH_RUNS", runs))
     samples = {name: [] for name in programs}
     for turn in range(runs + 1):
         for name, argv in programs.items():
@@ -63,7 +65,8 @@ def compare(title, programs, runs, env, cwd, bound=None, clean=None):
                 samples[name].append(sample)
     ours = next(iter(programs))
     print(f"\n{title}" + (f"   (bound: {bound})" if bound else ""))
-    print(f"  {'':34}{'wall ms':>10}{'cpu ms':>10}{'MiB':>8}   ours / peer: wall, cpu")
+    print(f"  {'':34}{'wall ms':>10}{'cpu ms':>10}{'MiB':>8}"
+          + (f"{'cpu s/GiB':>11}" if gib else "") + "   ours / peer: wall, cpu")
     ratios = {}
     for name, list_ in samples.items():
         wall = statistics.median(s.wall for s in list_)
@@ -75,7 +78,8 @@ def compare(title, programs, runs, env, cwd, bound=None, clean=None):
             walls, cpus = zip(*((a.wall / b.wall, a.cpu / b.cpu if b.cpu else 0) for a, b in pair))
             ratios[name] = (statistics.median(walls), statistics.median(cpus))
             text = f"   {ratios[name][0]:.2f}, {ratios[name][1]:.2f}"
-        print(f"  {name:34}{wall * 1000:10.1f}{cpu * 1000:10.1f}{rss / 2**20:8.1f}{text}")
+        print(f"  {name:34}{wall * 1000:10.1f}{cpu * 1000:10.1f}{rss / 2**20:8.1f}"
+              + (f"{cpu / gib:11.2f}" if gib else "") + text, flush=True)
     return ratios
 
 

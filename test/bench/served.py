@@ -41,6 +41,40 @@ def memory_folder(need):
         yield pathlib.Path(folder)
 
 
+@contextlib.contextmanager
+def disk_folder(need):
+    """A folder on a disk with that much room; None when there is none."""
+    with tempfile.TemporaryDirectory(prefix="necoops-bench-", dir=os.environ.get("TMPDIR", "/var/tmp")
+                                     ) as folder:
+        kind = subprocess.run(["stat", "-fc", "%T", folder], stdout=subprocess.PIPE, text=True)
+        if kind.stdout.strip() == "tmpfs" or shutil.disk_usage(folder).free < need:
+            print(f"  skipped: {folder} is no disk with {need >> 30} GiB free")
+            yield None
+        else:
+            yield pathlib.Path(folder)
+
+
+def places(memory, need):
+    """Where a download can go to: (what it is called, folder)."""
+    yield "tmpfs", memory
+    with disk_folder(need) as disk:
+        if disk:
+            yield "disk", disk
+
+
+def has_server():
+    """Is there an nginx? Else the row is skipped, and that is said."""
+    if not shutil.which("nginx"):
+        print("  skipped: nginx is not installed")
+    return shutil.which("nginx") is not None
+
+
+def load(to, name, connections=8):
+    """Ours: the object of that name into TO/out."""
+    return ["necoops-snapshot-load", "-q", "--loader", "none", "--to", to / "out", "--connections",
+            connections, f"gs://bench/{name}"]
+
+
 def describe(folder, files, url):
     """What Cloud Storage says of each object, as the emulator knows it."""
     seed = {"buckets": {"bench": {"objects": {f.name: {"file": str(f)} for f in files}}}}
@@ -60,8 +94,9 @@ def describe(folder, files, url):
 
 
 @contextlib.contextmanager
-def served(folder, port=18473):
-    """Serves FOLDER/media; yields the environment for our programs and the URL for others."""
+def served(folder, port=18473, within=()):
+    """Serves FOLDER/media; yields the environment for our programs and the URL for others. `within`:
+    what a command is started with to run where the server is to be."""
     url = f"http://127.0.0.1:{port}"
     (folder / "emulator").mkdir()
     describe(folder / "emulator", sorted((folder / "media").iterdir()), url)
@@ -69,7 +104,8 @@ def served(folder, port=18473):
     # Started by root, its workers would be somebody who may not look into the folder.
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(NGINX.format(top=folder, port=port, user=user))
-    server = subprocess.Popen(["nginx", "-c", folder / "nginx.conf"], stderr=subprocess.DEVNULL)
+    server = subprocess.Popen([*within, "nginx", "-c", folder / "nginx.conf"],
+                              stderr=subprocess.DEVNULL)
     try:
         while not (folder / "pid").exists():
             assert server.poll() is None, (folder / "error.log").read_text()
@@ -88,5 +124,6 @@ def clean(folder):
         (folder / "out.bin").unlink(missing_ok=True)
         (folder / ".out.necoops.json").unlink(missing_ok=True)
         (folder / "out").mkdir()
+        os.sync()  # what was written before is not written out while others are measured
     run()
     return run

@@ -41,7 +41,7 @@ def pack(images, name, into, *options):
     """An archive of it, made by the tools people have."""
     tar = subprocess.run(["tar", "-C", images, "--sparse", *options, "-cf", "-", "."],
                          stdout=subprocess.PIPE, check=True).stdout
-    packers = {"zst": ["zstd", "-q", "-c"], "gz": ["gzip", "-c"], "xz": ["xz", "-c"]}
+    packers = {"zst": ["zstd", "-q", "-c"], "gz": ["gzip", "-c"], "xz": ["xz", "-1", "-c"]}
     packer = packers.get(name.rsplit(".", 1)[-1])
     data = subprocess.run(packer, input=tar, stdout=subprocess.PIPE, check=True).stdout \
         if packer else tar

@@ -25,6 +25,7 @@ CASES = {
     "stall": Case("stall=1h", only_media=True),
     "429": Case("status=429,retry-after=1"),
     "503": Case("status=503"),
+    "401": Case("status=401", only_media=True),
     "html": Case("html=502"),
     "other range": Case("header=Content-Range: bytes 7-8/9", only_media=True),
     "no range": Case("drop=Range", only_media=True),

@@ -39,11 +39,15 @@ enum err_code {
 struct err {
     enum err_code code;
     int http_status; /* of the answer behind it, or 0 */
+    int errnum;      /* of the system's error behind it, or 0 */
     char reason[64]; /* the service's own word (`quotaExceeded`, `FieldManagerConflict`), or "" */
     char *text;      /* never NULL once set */
 };
 
-#define ERR_INIT {.code = ERR_NONE}
+#define ERR_INIT                                                                                   \
+    {                                                                                              \
+        .code = ERR_NONE                                                                           \
+    }
 
 /* Both return -1, so that `return err_set(…)` ends the function that failed. */
 int err_set(struct err *err, enum err_code code, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -1,4 +1,4 @@
-"""2 GiB of VM images as .tar.zst to tmpfs: half holes, a quarter noise, a quarter text."""
+"""2 GiB of VM images as .tar.zst to tmpfs and to disk: half holes, a quarter noise, a quarter text."""
 import os
 import random
 import shutil
@@ -48,31 +48,32 @@ def pipeline(url, name, *options):
     return ["sh", "-c", f"curl -sS {url}/media/{name} | zstd -dc | tar -x {' '.join(options)} -C out"]
 
 
+def stages(folder, name, url):
+    """Each stage alone, and ours with other numbers of connections."""
+    subprocess.run(f"zstd -qfdc media/{name} >images.tar", shell=True, cwd=folder, check=True)
+    return {"one stage: curl": ["curl", "-sS", "-o", "/dev/null", f"{url}/media/{name}"],
+            "one stage: zstd": ["sh", "-c", f"zstd -dc {folder}/media/{name} >/dev/null"],
+            "one stage: tar -xS": ["tar", "-xSf", folder / "images.tar", "-C", "out"],
+            **{f"ours, {n} connections": served.load(folder, name, n) for n in (1, 4, 16)}}
+
+
 def run(bench, _):
-    with served.memory_folder(6 << 30) as folder:
-        if not folder or not shutil.which("nginx"):
+    with served.memory_folder(8 << 30) as folder:
+        if not folder or not served.has_server():
             return
         (folder / "media").mkdir()
         write_images(folder / "images")
         pack(folder, "holes.tar.zst", "-S")
         pack(folder, "dense.tar.zst")
-        subprocess.run("zstd -qdc media/holes.tar.zst >holes.tar", shell=True, cwd=folder, check=True)
         shutil.rmtree(folder / "images")
         with served.served(folder) as (env, url):
-            def load(name):
-                return ["necoops-snapshot-load", "-q", "--loader", "none", "--to", folder / "out",
-                        f"gs://bench/{name}"]
-            stages = {
-                "one stage: curl": ["curl", "-sS", "-o", "/dev/null", url + "/media/holes.tar.zst"],
-                "one stage: zstd": ["sh", "-c", "zstd -dc media/holes.tar.zst >/dev/null"],
-                "one stage: tar -xS": ["tar", "-xSf", "holes.tar", "-C", "out"]}
-            bench.compare("2 GiB of images, .tar.zst with holes, to tmpfs",
-                          {"necoops-snapshot-load": load("holes.tar.zst"),
-                           "curl | zstd -dc | tar -xS": pipeline(url, "holes.tar.zst", "-S"),
-                           **stages}, 5, env, folder,
-                          "0.5 of the pipeline, 1.3 of the slowest stage, 96 MiB",
-                          served.clean(folder))
-            bench.compare("2 GiB of images, .tar.zst without holes, to tmpfs",
-                          {"necoops-snapshot-load": load("dense.tar.zst"),
-                           "curl | zstd -dc | tar -x": pipeline(url, "dense.tar.zst")},
-                          3, env, folder, "0.5 of the pipeline", served.clean(folder))
+            for where, to in served.places(folder, 4 << 30):
+                for name, option in (("holes.tar.zst", "-S"), ("dense.tar.zst", "")):
+                    programs = {"necoops-snapshot-load": served.load(to, name),
+                                f"curl | zstd -dc | tar -x {option}": pipeline(url, name, option)}
+                    if option and to == folder:
+                        programs.update(stages(folder, name, url))
+                    bench.compare(
+                        f"2 GiB of images, {name}, to {where}", programs, 3, env, to,
+                        "0.5 of the pipeline, 1.3 of the slowest stage, 96 MiB",
+                        served.clean(to), gib=2)

@@ -1,4 +1,5 @@
-"""A 1 GiB object from a loopback server to tmpfs: checksum verified, against curl and gcloud."""
+"""A 1 GiB object from a loopback server to tmpfs and to disk: checksum verified, against curl and
+gcloud."""
 import os
 import shutil
 
@@ -7,34 +8,45 @@ import served
 SIZE = 1 << 30
 
 
+def write_object(file):
+    with open(file, "wb") as out:
+        for _ in range(SIZE >> 24):
+            out.write(os.urandom(1 << 24))
+
+
+def against_curl(bench, where, media, to, env, url):
+    programs = {"necoops-snapshot-load": served.load(to, "object.bin"),
+                "curl -o (verifies nothing)": ["curl", "-sS", "-o", to / "out.bin",
+                                               url + "/media/object.bin"],
+                "one stage: curl to nowhere": ["curl", "-sS", "-o", "/dev/null",
+                                               url + "/media/object.bin"],
+                "one stage: cp": ["cp", media / "object.bin", to / "out.bin"],
+                **{f"ours, {n} connections": served.load(to, "object.bin", n) for n in (1, 4, 16)}}
+    bench.compare(f"1 GiB object, loopback to {where}", programs, 5, env, to,
+                  "at most 1.0 of curl -o", served.clean(to), gib=1)
+
+
+def against_gcloud(bench, to, env, url):
+    gcloud = {**env, "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+              "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+              "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+              "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": url + "/storage/v1/",
+              "CLOUDSDK_CONFIG": str(to / "gcloud"), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+    peers = {"necoops-snapshot-load": served.load(to, "object.bin"),
+             "gcloud storage cp": ["gcloud", "storage", "cp", "gs://bench/object.bin",
+                                   to / "out.bin"]}
+    bench.compare("1 GiB object, the peer", peers, 2, gcloud, to, "at most 0.55 of gcloud",
+                  served.clean(to), gib=1)
+
+
 def run(bench, _):
     with served.memory_folder(4 * SIZE) as folder:
-        if not folder or not shutil.which("nginx"):
+        if not folder or not served.has_server():
             return
         (folder / "media").mkdir()
-        with open(folder / "media" / "object.bin", "wb") as file:
-            for _ in range(SIZE >> 24):
-                file.write(os.urandom(1 << 24))
+        write_object(folder / "media" / "object.bin")
         with served.served(folder) as (env, url):
-            def load(connections):
-                return ["necoops-snapshot-load", "-q", "--loader", "none", "--to", folder / "out",
-                        "--connections", connections, "gs://bench/object.bin"]
-            programs = {"necoops-snapshot-load": load(8),
-                        "curl -o (verifies nothing)": [
-                            "curl", "-sS", "-o", folder / "out.bin", url + "/media/object.bin"],
-                        "ours, 1 connection": load(1), "ours, 4 connections": load(4),
-                        "ours, 16 connections": load(16)}
-            bench.compare("1 GiB object, loopback to tmpfs", programs, 5, env, folder,
-                          "at most 1.0 of curl -o", served.clean(folder))
+            for where, to in served.places(folder, 3 * SIZE):
+                against_curl(bench, where, folder / "media", to, env, url)
             if shutil.which("gcloud"):
-                gcloud = {**env, "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
-                          "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
-                          "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
-                          "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": url + "/storage/v1/",
-                          "CLOUDSDK_CONFIG": str(folder / "gcloud"),
-                          "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
-                peers = {"necoops-snapshot-load": load(8),
-                         "gcloud storage cp": ["gcloud", "storage", "cp", "gs://bench/object.bin",
-                                               folder / "out.bin"]}
-                bench.compare("1 GiB object, the peer", peers, 2, gcloud, folder,
-                              "at most 0.55 of gcloud", served.clean(folder))
+                against_gcloud(bench, folder, env, url)

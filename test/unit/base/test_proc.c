@@ -449,6 +449,38 @@ static void stopping_what_has_ended_reaps_it(void **state)
     assert_int_equal(waitpid(pid, NULL, WNOHANG), -1);
 }
 
+static void check_end(const char *script, int expected)
+{
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    autoerr struct err err = ERR_INIT;
+    int status = -1;
+    pid_t pid;
+
+    assert_ok(proc_start(&(struct proc_spec){.argv = argv}, &pid, &err), err);
+    while (!proc_ended(pid, &status))
+        usleep(1000);
+    assert_int_equal(status, expected);
+    assert_int_equal(proc_ended(pid, &status), 1);
+    proc_stop(pid, 2000);
+}
+
+static void that_one_ended_is_seen(void **state)
+{
+    static const char *const argv[] = {"sleep", "100", NULL};
+    autoerr struct err err = ERR_INIT;
+    int status = -1;
+    pid_t pid;
+
+    (void)state;
+    check_end("exit 0", 0);
+    check_end("exit 3", 3);
+    check_end("kill -KILL $$", 128 + SIGKILL);
+    assert_ok(proc_start(&(struct proc_spec){.argv = argv}, &pid, &err), err);
+    assert_int_equal(proc_ended(pid, &status), 0);
+    assert_int_equal(status, -1);
+    proc_stop(pid, 2000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +505,7 @@ int main(void)
         cmocka_unit_test(closed_standard_streams_do_not_mix_up),
         cmocka_unit_test(a_child_that_stays_is_stopped),
         cmocka_unit_test(stopping_what_has_ended_reaps_it),
+        cmocka_unit_test(that_one_ended_is_seen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,6 +130,7 @@ static void test_invalid(void **state)
 {
     (void)state;
     check_invalid("path=/x", "fault 'path=/x': it does not say what to do (status=503, reset, …)");
+    check_invalid("header=Range", "fault 'header=Range': 'header' wants NAME: VALUE");
     check_invalid("status=503,reset", "fault 'status=503,reset': it says two things to do");
     check_invalid("statos=503", "fault 'statos=503': unknown key 'statos'; did you mean 'status'?");
     check_invalid("status=abc", "fault 'status=abc': 'abc' is no value for 'status'");

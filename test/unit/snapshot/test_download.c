@@ -276,7 +276,9 @@ static void test_archive_that_is_broken(void **state)
     w->object.crc32c = crc32c(0, w->content.data, w->content.len);
     add_all_ranges(w);
     assert_int_equal(download(w, true, &err), -1);
-    assert_error(err, ERR_FAILED, "zstd stream is truncated");
+    assert_error(err, ERR_FAILED,
+                 "object 'gs://b/s.tar.zst' cannot be unpacked: zstd stream is truncated; its "
+                 "checksum is right, so that is how it was uploaded: pack it anew");
 }
 
 /* The unpacking fails at once: the rest is not fetched. */
@@ -296,7 +298,7 @@ static void test_hostile_archive_ends_the_download(void **state)
     add_range(w, PART, PART)->delay_ms = 300;
     add_all_ranges(w);
     assert_int_equal(download(w, true, &err), -1);
-    assert_error(err, ERR_FAILED, "entry '/etc/cron.d/x': path is absolute");
+    assert_error(err, ERR_FAILED, "object 'gs://b/s.tar': entry '/etc/cron.d/x': path is absolute");
     pthread_mutex_lock(&w->server.mutex);
     assert_true(w->server.seen_len <= 2);
     pthread_mutex_unlock(&w->server.mutex);

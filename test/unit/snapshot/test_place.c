@@ -164,6 +164,46 @@ static void test_note(void **state)
     assert_null(place_read_note(place)); /* what it names is gone */
 }
 
+static void assert_foreign(const struct place *place, bool foreign)
+{
+    struct err err = ERR_INIT;
+    int result = place_refuse_foreign(place, &err);
+    assert_int_equal(result, foreign ? -1 : 0);
+    assert_int_equal(err.code, foreign ? ERR_USAGE : ERR_NONE);
+    assert_int_equal(strstr(err_text(&err), "--replace") != NULL, foreign);
+    err_clear(&err);
+}
+
+static void test_what_no_snapshot_made(void **state)
+{
+    struct folder *folder = *state;
+    struct err err = ERR_INIT;
+    struct gcs_object object = {.generation = 7, .size = 3, .crc32c = 5};
+    struct strv none = STRV_INIT;
+    autoplace struct place *place = find(folder, "dest");
+    assert_foreign(place, false); /* there is nothing */
+    assert_int_equal(mkdirat(folder->fd, "dest", 0755), 0);
+    assert_foreign(place, false);
+    folder_write(folder, "dest/mine", "x");
+    assert_foreign(place, true);
+    assert_good(place_lock(place, &err), err);
+    fill_tree(place, "one");
+    autojson cJSON *note = note_new("gs://b/o.tar", &object, &none);
+    assert_good(place_note(place, place_old_tree(place), note, &err), err);
+    assert_foreign(place, false); /* killed here, the run that was told to replace it goes on */
+    assert_good(place_exchange(place, &err), err);
+    assert_foreign(place, false);
+    folder_write(folder, "dest/more", "x");
+    assert_foreign(place, false);
+    assert_good(place_clean(place, &err), err);
+    assert_int_equal(renameat(folder->fd, "dest", folder->fd, "moved"), 0);
+    assert_int_equal(mkdirat(folder->fd, "dest", 0755), 0);
+    folder_write(folder, "dest/mine", "x");
+    assert_foreign(place, true);
+    folder_write(folder, ".dest.necoops.json", "{\"inode\": ");
+    assert_foreign(place, true);
+}
+
 static void test_note_of_another_boot(void **state)
 {
     (void)state;
@@ -187,6 +227,7 @@ int main(void)
         folder_test(test_old_one_is_put_back),
         folder_test(test_refused),
         folder_test(test_note),
+        folder_test(test_what_no_snapshot_made),
         folder_test(test_note_of_another_boot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
