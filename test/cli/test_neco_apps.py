@@ -61,7 +61,7 @@ clusters: {{neco-ops: {{path: {CONFIG_PATH}, kubeconfig: kubeconfig}}}}
         self.git("checkout", "-q", "-b", "renamed-" + commit[:7], commit)
         for file in self.path.rglob("*.yaml"):
             file.write_text(file.read_text().replace(URLS[1], URLS[0]))
-        renamed = self.commit("the name of today")
+        renamed = self.commit("the name of today") if self.git("status", "--porcelain") else commit
         self.git("checkout", "-q", "master")
         return renamed
 
