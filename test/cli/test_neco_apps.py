@@ -232,7 +232,9 @@ def test_each_upgrade_from_one_to_the_next(cluster):
     result = cluster.deploy(newest, "--upgrade-from", older)
     assert result.status == 1, result
     assert re.search(r"application '(metallb|ingress|monitoring)': .*field is immutable", result.err)
-    assert re.search(r"(metallb|ingress|monitoring)/\S+\.yaml:\d+", json.dumps(result.json))
+    causes = [cause for app in result.json["apps"] for cause in app["causes"]]
+    assert [c for c in causes if "immutable" in c["text"] and c["file"].endswith(".yaml")
+            and c["line"] > 1], causes
 
 
 # ---- each app selected alone ----
