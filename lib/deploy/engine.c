@@ -517,6 +517,7 @@ int engine_run(struct engine *engine, struct err *err)
             kube_lock_tick(engine->lock);
         }
         step_all(engine);
+        engine_look_for_hopeless(engine);
         over = engine_outcome(engine, err);
         if (over > 0) {
             engine_name_leftovers(engine);

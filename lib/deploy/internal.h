@@ -161,6 +161,9 @@ struct member {
     int64_t degraded_since;
     int64_t retry_at; /* not before */
     int64_t refresh_at;
+    int64_t look_at; /* at its pods, for what is hopeless; 0: not */
+    int64_t hopeless_since;
+    int looks;
     enum argocd_verdict verdict;
     char *reason;
     enum err_code failure; /* when it failed by an error of the API */
@@ -231,6 +234,12 @@ char *engine_missing(const struct engine *engine);
 /* Notes what an earlier commit or branch left behind. */
 void engine_name_leftovers(const struct engine *engine);
 
+/* ---- hopeless.c ---- */
+/* Fails what only waits for an image that cannot be pulled or for pods that are refused. Asks the cluster now and then; not from
+ * within a loop over the members. */
+void engine_look_for_hopeless(struct engine *engine);
+
+/* ---- member.c, ask.c ---- */
 /* Moves one on as far as it goes now. */
 void member_step(struct member *member);
 /* Live already, without any doing of ours. */

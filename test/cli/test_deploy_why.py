@@ -1,129 +1,103 @@
-"""Why not: for each reason the status, the words, and the line of the manifest behind it."""
+"""Why not: each reason that a commit does not become live, with the words and the line behind it."""
+import json
 import re
+import subprocess
 
 import pytest
 
-from conftest import wait_for
-from racing import Race
-from test_deploy import rows
+from conftest import clean_environ, wait_for
+from test_deploy import place, rows  # noqa: F401 (a fixture)
+
+QUICKLY = ["--set", "deploy.syncRetries=0"]
+WEB = "web/base/deployment.yaml"
+OPS = "ops/deployment.yaml"
 
 
-@pytest.fixture
-def place(folder, start_emulator):
-    return Race(folder, start_emulator)
+def kubectl(place, *args, **kwargs):  # noqa: F811
+    """Runs kubectl as the cluster's administrator."""
+    return subprocess.run(["kubectl", "--kubeconfig", str(place.folder / "kubeconfig"), *args],
+                          check=True, env=clean_environ(), stdout=subprocess.PIPE, text=True,
+                          **kwargs).stdout
 
 
-def line_of(place, path, text, after=""):
-    """FILE:LINE of the first line with the text, after the one with `after`."""
+def apply(place, *objects):  # noqa: F811
+    kubectl(place, "apply", "--validate=false", "-f", "-",
+            input=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+
+
+def soon(place, path=OPS):  # noqa: F811
+    """What does not come up is Degraded after a second."""
+    place.edit(path, "spec:", "spec:\n  progressDeadlineSeconds: 1")
+
+
+def line_of(place, path, text):  # noqa: F811
+    """The number of the line that has the text."""
     lines = (place.clone / path).read_text().splitlines()
-    first = next((i for i, line in enumerate(lines) if after in line), 0)
-    return f"{path}:{next(i for i, line in enumerate(lines[first:], first + 1) if text in line)}"
+    return f"{path}:{[text in line for line in lines].index(True) + 1}"
 
 
-def deploy(place, *args):
-    """Without the tries again, which change nothing about the reason."""
-    return place.deploy("--set", "deploy.syncRetries=0", *args)
+def fails(place, *args, status=1):  # noqa: F811
+    """The run fails so; its causes for machines and the output for people."""
+    result = place.deploy(*QUICKLY, *args)
+    assert result.status == status, result
+    return result
 
 
-def impatient(place):
-    """Argo CD calls web Degraded soon: its Deployment's own deadline."""
-    place.edit("web/base/deployment.yaml", "spec:\n", "spec:\n  progressDeadlineSeconds: 1\n")
+# ---- pods ----
 
-
-def test_a_probe_that_fails(place):
-    impatient(place)
-    place.edit("web/base/deployment.yaml", "          httpGet:\n            path: /health\n"
-               "            port: http\n", '          exec:\n            command: ["false"]\n')
+def test_a_probe_that_fails(place):  # noqa: F811
+    soon(place)
+    place.edit(OPS, "        args:", "        readinessProbe:\n          exec: {command: [/bin/false]}"
+               "\n        args:")
     place.commit()
-    result = deploy(place)
-    assert result.status == 1, result
-    assert "application 'web': Degraded: Deployment web/web" in result.err
-    assert "Unhealthy: Readiness probe failed: " in result.out
-    where = line_of(place, "web/base/deployment.yaml", "readinessProbe")
-    assert re.search(rf"Readiness probe failed: .*\n +{re.escape(where)}", result.out), result
+    result = fails(place)
+    assert "Unhealthy: Readiness probe failed" in result.out
+    assert f"{line_of(place, OPS, 'readinessProbe')} (changed by this commit)" in result.out
 
 
-def test_no_room(place):
-    impatient(place)
-    place.edit("web/base/deployment.yaml", "        ports:\n",
-               "        resources:\n          requests:\n            cpu: \"1000\"\n        ports:\n")
+def test_no_room(place):  # noqa: F811
+    soon(place)
+    place.edit(OPS, "cpu: 10m", 'cpu: "64"')
     place.commit()
-    result = deploy(place)
-    assert result.status == 1, result
-    assert "application 'web': Degraded: Deployment web/web" in result.err
+    result = fails(place)
     assert "Unschedulable: 0/2 nodes are available: 2 Insufficient cpu." in result.out
-    assert line_of(place, "web/base/deployment.yaml", "kind: Deployment").split(":")[0] in result.out
+    assert f"    {line_of(place, OPS, 'resources:')}" in result.out
 
 
-def test_a_quota(place):
-    impatient(place)
-    (place.clone / "namespaces/quota.yaml").write_text(
-        "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: small, namespace: web}\n"
-        'spec: {hard: {pods: "0"}}\n')
+def test_a_quota(place):  # noqa: F811
+    assert place.deploy().status == 0
+    apply(place, {"apiVersion": "v1", "kind": "ResourceQuota",
+                  "metadata": {"name": "few", "namespace": "ops"}, "spec": {"hard": {"pods": "1"}}})
+    place.edit(OPS, "replicas: 1", "replicas: 2")
     place.commit()
-    result = deploy(place)
-    assert result.status == 1, result
-    assert "application 'web': Degraded: Deployment web/web" in result.err
-    assert re.search(r"FailedCreate: Error creating: pods \"web-\S+\" is forbidden: exceeded quota: "
-                     r"small, requested: pods=1, used: pods=0, limited: pods=0", result.out), result
-    assert "web/base/deployment.yaml:" in result.out
+    result = fails(place)  # no deadline sees that: only the number changed
+    assert "error: application 'ops': Deployment ops/sweeper: FailedCreate: pods " in result.err
+    assert 'FailedCreate: Error creating: pods "sweeper-' in result.out
+    assert "is forbidden: exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1" in result.out
+    assert f"    {OPS}:1" in result.out
 
 
-WEBHOOK = """\
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {name: guard}
-webhooks:
-- name: guard.example.com
-  admissionReviewVersions: [v1]
-  sideEffects: None
-  failurePolicy: Fail
-  clientConfig: {service: {namespace: guard, name: guard, path: /validate}}
-  rules:
-  - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps]}
-"""
-
-
-def test_a_webhook_that_cannot_be_asked(place):
-    assert deploy(place).status == 0
-    place.kubectl("apply", "-f", "-", given=WEBHOOK)
-    place.greet("Good evening")
-    result = deploy(place)
-    assert result.status == 1, result
-    assert "application 'web': the sync failed: " in result.err
-    assert ('failed calling webhook "guard.example.com": failed to call webhook: Post '
-            '"https://guard.guard.svc:443/validate?timeout=10s": service "guard" not found'
-            in result.out), result
-    where = line_of(place, "web/base/configmap.yaml", "apiVersion")
-    assert f"{where}\n" in result.out
-    assert rows(result)["ops"][-1].startswith("live")
-
-
-def test_a_field_that_cannot_be_changed(place):
-    assert deploy(place).status == 0
-    file = place.clone / "web/base/deployment.yaml"
-    file.write_text(file.read_text().replace("app: web", "app: another"))
+def test_a_quota_of_objects(place):  # noqa: F811
+    assert place.deploy().status == 0
+    apply(place, {"apiVersion": "v1", "kind": "ResourceQuota",
+                  "metadata": {"name": "none", "namespace": "ops"},
+                  "spec": {"hard": {"configmaps": "0"}}})
+    (place.clone / "ops/new.yaml").write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: new, namespace: ops}\n")
     place.commit()
-    result = deploy(place)
-    assert result.status == 1, result
-    assert "application 'web': the sync failed: " in result.err
-    assert "spec.selector: Invalid value: " in result.out
-    assert "field is immutable" in result.out
-    where = line_of(place, "web/base/deployment.yaml", "selector:")
-    next_line = int(where.rpartition(":")[2])
-    assert any(f"web/base/deployment.yaml:{n}" in result.out for n in (next_line, next_line + 1)), \
-        result
+    result = fails(place)
+    assert 'configmaps "new" is forbidden: exceeded quota: none' in result.out
+    assert "    ops/new.yaml:1 (changed by this commit)" in result.out
 
 
-JOB = """\
+def test_a_hook_that_fails_shows_its_last_words(place):  # noqa: F811
+    (place.clone / "ops/migrate.yaml").write_text("""\
 apiVersion: batch/v1
 kind: Job
 metadata:
   name: migrate
   namespace: ops
-  annotations:
-    argocd.argoproj.io/hook: PreSync
-    argocd.argoproj.io/hook-delete-policy: BeforeHookCreation
+  annotations: {argocd.argoproj.io/hook: PreSync}
 spec:
   backoffLimit: 0
   template:
@@ -133,70 +107,155 @@ spec:
       - name: migrate
         image: quay.io/example/migrate:1
         command: [sh, -c, "echo no such table; exit 1"]
-"""
-
-
-def test_a_hook_whose_job_fails(place):
-    (place.clone / "ops/migrate.yaml").write_text(JOB)
+""")
     place.commit()
-    result = deploy(place)
-    assert result.status == 1, result
-    assert "application 'ops': the sync failed: " in result.err
-    assert "Job ops/migrate: " in result.out
-    assert "BackoffLimitExceeded" in result.out or "backoff limit" in result.out, result
-    assert "container 'migrate' ended with status 1" in result.out
-    assert "last lines of its log:" in result.out
-    assert re.search(r"ops/migrate\.yaml:\d+ \(changed by this commit\)", result.out), result
-    assert rows(result)["web"][-1].startswith("live")
+    result = fails(place)
+    assert "Job ops/migrate" in result.out
+    assert "container 'migrate' ended with status 1: Error" in result.out
+    assert "last lines of its log:" in result.out and "no such table" in result.out
+    assert f"    {line_of(place, 'ops/migrate.yaml', 'name: migrate')[:-1]}" in result.out
 
 
-def hold(place, space):
-    """The namespace is deleted, and something in it with a finalizer that nobody serves stays."""
-    place.kubectl("apply", "-f", "-", given="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, "
-                  f"namespace: {space}, finalizers: [example.com/nobody]}}\n")
-    place.kubectl("delete", "namespace", space, "--wait=false")
-    wait_for(lambda: "SomeFinalizersRemain" in place.kubectl("get", "namespace", space, "-o", "json"))
+# ---- what the API server refuses ----
+
+def webhook(name, resource, **more):
+    return {"apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "guard"},
+            "webhooks": [{"name": name, "sideEffects": "None", "admissionReviewVersions": ["v1"],
+                          "clientConfig": {"service": {"namespace": "guard", "name": "guard",
+                                                       "path": "/check"}},
+                          "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"],
+                                     "operations": ["CREATE", "UPDATE"],
+                                     "resources": [resource]}], **more}]}
 
 
-def test_a_namespace_that_does_not_go_away(place):
-    place.kubectl("create", "namespace", "ops")
-    hold(place, "ops")
-    result = deploy(place, "--timeout", "5s")
-    assert result.status == 6, result
-    assert "namespaces (Progressing: Namespace ops is Progressing: Pending deletion)" in result.err
-    assert ("SomeFinalizersRemain: Some content in the namespace has finalizers remaining: "
-            "example.com/nobody" in result.out), result
-    assert line_of(place, "namespaces/namespaces.yaml", "apiVersion", after="---") in result.out
+ASKED = 'failed to call webhook: Post "https://guard.guard.svc:443/check?timeout=10s": '
 
 
-def test_content_of_a_namespace_that_is_going_away(place):
-    assert deploy(place).status == 0
-    hold(place, "ops")
+@pytest.mark.parametrize("name, served, words", [
+    ("deny.example.com", True, 'admission webhook "deny.example.com" denied the request: this is '
+                               'not allowed here'),
+    ("silent.example.com", True, f'failed calling webhook "silent.example.com": {ASKED}'
+                                 'no endpoints available for service "guard"'),
+    ("gone.example.com", False, f'failed calling webhook "gone.example.com": {ASKED}'
+                                'service "guard" not found'),
+])
+def test_a_webhook(place, name, served, words):  # noqa: F811
+    if served:
+        apply(place, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "guard"}},
+              {"apiVersion": "v1", "kind": "Service",
+               "metadata": {"name": "guard", "namespace": "guard"},
+               "spec": {"ports": [{"port": 443}]}})
+    apply(place, webhook(name, "deployments"))
+    result = fails(place, "--apps", "namespaces", "--apps", "ops")
+    assert words in result.out
+    assert f"    {OPS}:1" in result.out
+
+
+def test_a_webhook_that_may_be_ignored(place):  # noqa: F811
+    apply(place, webhook("silent.example.com", "deployments", failurePolicy="Ignore"))
+    assert place.deploy().status == 0
+
+
+def test_a_field_that_is_immutable(place):  # noqa: F811
+    assert place.deploy().status == 0
+    place.edit(OPS, "    matchLabels:\n      app: sweeper", "    matchLabels:\n      app: broom")
+    place.edit(OPS, "      labels:\n        app: sweeper", "      labels:\n        app: broom")
+    place.commit()
+    result = fails(place)
+    assert "spec.selector: Invalid value" in result.out and "field is immutable" in result.out
+    assert f"    {line_of(place, OPS, 'matchLabels')[:-1]}" in result.out
+
+
+def test_a_namespace_that_is_being_deleted(place):  # noqa: F811
+    assert place.deploy().status == 0
+    apply(place, {"apiVersion": "v1", "kind": "ConfigMap",
+                  "metadata": {"name": "stuck", "namespace": "ops",
+                               "finalizers": ["example.com/never"]}})
+    kubectl(place, "delete", "namespace", "ops", "--wait=false")
+    wait_for(lambda: "False" not in kubectl(
+        place, "get", "namespace", "ops", "-o",
+        "jsonpath={.status.conditions[?(@.type=='NamespaceFinalizersRemaining')].status}") and
+        "example.com/never" in kubectl(place, "get", "namespace", "ops", "-o", "json"), 30,
+        "what is left in the namespace")
     (place.clone / "ops/new.yaml").write_text(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: new, namespace: ops}\n")
     place.commit()
-    result = deploy(place, "--apps", "ops")
-    assert result.status == 1, result
-    assert "application 'ops': the sync failed: " in result.err
-    assert ("unable to create new content in namespace ops because it is being terminated"
-            in result.out), result
-    assert re.search(r"ops/\w+\.yaml:\d+", result.out)
+    result = fails(place, "--apps", "ops")
+    assert "unable to create new content in namespace ops because it is being terminated" \
+        in result.out
+    assert "Namespace ops is being deleted since 2" in result.out
+    assert "Namespace ops: NamespaceFinalizersRemaining: " in result.out
+    assert "example.com/never" in result.out
+    assert "    ops/new.yaml:1 (changed by this commit)" in result.out
 
 
-def test_a_folder_that_is_not_in_the_commit(place):
+def test_a_namespace_that_does_not_go_away(place):  # noqa: F811
+    """It is one of the applications' resources itself."""
+    apply(place, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ops"}},
+          {"apiVersion": "v1", "kind": "ConfigMap",
+           "metadata": {"name": "held", "namespace": "ops", "finalizers": ["example.com/nobody"]}})
+    kubectl(place, "delete", "namespace", "ops", "--wait=false")
+    wait_for(lambda: "example.com/nobody" in kubectl(place, "get", "namespace", "ops", "-o", "json"))
+    result = fails(place, "--no-check", "--timeout", "15s", status=6)
+    assert "namespaces (Progressing: Namespace ops is Progressing: Pending deletion)" in result.err
+    assert "Namespace ops: NamespaceFinalizersRemaining: " in result.out, result
+    assert "example.com/nobody" in result.out
+    assert "    namespaces/namespaces.yaml:" in result.out
+
+
+def test_a_folder_that_is_not_in_the_commit(place):  # noqa: F811
     place.edit("argocd-config/base/ops.yaml", "path: ops", "path: nowhere")
     place.commit()
-    result = deploy(place)
-    assert result.status == 1, result
+    result = fails(place, "--no-check")
     assert re.search(r"application 'ops': .*ComparisonError: .*nowhere: app path does not exist",
-                     result.err)
+                     result.err), result
+
+
+# ---- what transformers decided ----
+
+def overlay(place, text):  # noqa: F811
+    """web goes through an overlay with this kustomization."""
+    folder = place.clone / "web/overlays/gcp"
+    (folder / "kustomization.yaml").write_text(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+        "resources: [../../base]\n" + text)
+    soon(place, WEB)
+    place.commit()
+
+
+def test_the_tag_of_images(place):  # noqa: F811
+    path = "web/overlays/gcp/kustomization.yaml"
+    overlay(place, "images:\n- name: quay.io/example/web\n  newTag: does-not-exist\n")
+    result = fails(place)
+    assert "quay.io/example/web:does-not-exist" in result.out
+    assert f"    {line_of(place, path, 'newTag')} (changed by this commit)" in result.out
+
+
+def test_images_over_images(place):  # noqa: F811
+    """A base names another image, and the overlay its tag: that is the line."""
+    base = place.clone / "web/base/kustomization.yaml"
+    base.write_text(base.read_text() + "images:\n- name: quay.io/example/web\n"
+                    "  newName: quay.io/example/site\n  newTag: 1.0.0\n")
+    overlay(place, "images:\n- name: quay.io/example/site\n  newTag: does-not-exist\n")
+    result = fails(place)
+    assert "quay.io/example/site:does-not-exist" in result.out
+    assert "    web/overlays/gcp/kustomization.yaml:6 (changed by this commit)" in result.out
+
+
+def test_a_prefix_of_names(place):  # noqa: F811
+    place.edit(WEB, "quay.io/example/web:2.0.1", "quay.io/example/web:does-not-exist")
+    overlay(place, "namePrefix: green-\n")
+    result = fails(place)
+    assert "Deployment web/green-web" in result.out
+    assert f"    {line_of(place, WEB, 'image:')} (changed by this commit)" in result.out
 
 
 # ---- through bases and patches ----
 
-def test_a_patch_is_named_before_its_base(place):
+def test_a_patch_is_named_before_its_base(place):  # noqa: F811
     """The overlay's patch brings the image that is not there, not the base."""
-    impatient(place)
+    soon(place, WEB)
     place.edit("web/overlays/gcp/deployment.yaml", "  replicas: 1\n", """\
   replicas: 1
   template:
@@ -206,18 +265,32 @@ def test_a_patch_is_named_before_its_base(place):
         image: example.invalid/web:3
 """)
     place.commit()
-    result = deploy(place)
-    assert result.status == 1, result
+    result = fails(place)
     where = line_of(place, "web/overlays/gcp/deployment.yaml", "image:")
     assert f"{where} (changed by this commit)" in result.out, result
 
 
-def test_a_line_that_an_earlier_commit_wrote_is_not_marked(place):
-    impatient(place)
+def test_a_line_that_an_earlier_commit_wrote_is_not_marked(place):  # noqa: F811
+    soon(place, WEB)
     place.edit("web/base/deployment.yaml", "quay.io/example/web:2.0.1", "example.invalid/web:1")
     place.commit()
     place.commit("nothing of it")
-    result = deploy(place)
-    assert result.status == 1, result
+    result = fails(place)
     where = line_of(place, "web/base/deployment.yaml", "image:")
     assert f"{where}\n" in result.out and "(changed by this commit)" not in result.out
+
+
+# ---- an image that cannot be pulled ends the wait early ----
+
+def test_an_image_that_cannot_be_pulled_is_not_waited_for(place):  # noqa: F811
+    """Its Deployment would say Progressing for ten minutes."""
+    place.edit(OPS, "quay.io/example/sweeper:1.4.2", "quay.io/example/sweeper:does-not-exist")
+    place.commit()
+    result = place.deploy("-o", "json", "--timeout", "5m")
+    assert result.status == 1, result
+    ops = [a for a in result.json["apps"] if a["name"] == "ops"][0]
+    assert ops["health"] == "Progressing"
+    assert "Deployment ops/sweeper: container 'sweeper' of pod 'sweeper-" in ops["message"]
+    assert "cannot get its image 'quay.io/example/sweeper:does-not-exist': " in ops["message"]
+    assert (OPS, 19, True) in {(c.get("file"), c.get("line"), c.get("changed"))
+                               for c in ops["causes"] if "does-not-exist" in c["text"]}

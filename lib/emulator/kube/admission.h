@@ -1,15 +1,16 @@
-/* What may keep an object out after it was found valid. */
+/* What an API server asks before it keeps an object: webhooks and quotas. Internal; under the
+ * store's lock. */
 #ifndef EMULATOR_KUBE_ADMISSION_H
 #define EMULATOR_KUBE_ADMISSION_H
 
-#include "emulator/kube/store.h"
+#include "emulator/kube/store_internal.h"
 
-/* Webhooks of ValidatingWebhookConfigurations that match and must answer, whose Service is not
- * there: refused, as the API server does. Those that are there let everything pass. */
-int admission_check(struct store *store, const struct resource *resource, const char *operation,
-                    struct err *err) MUST_CHECK;
-/* Why ResourceQuotas of the namespace (`pods`, `count/pods`) keep one more pod out, or NULL. Caller
- * frees. */
-char *admission_quota(struct store *store, const char *space);
+/* Validating webhooks are not called, for the services behind them are not run: one whose Service
+ * is missing, or whose name begins with `silent`, cannot be reached (refused, unless its
+ * failurePolicy is Ignore); one whose name begins with `deny` denies what its rules match; others
+ * allow all. Quotas of numbers of objects
+ * (`pods`, `services`, `count/deployments.apps`, …) are kept. `now`: NULL on creation. */
+int admission_check(struct store *store, const struct type *type, const char *space,
+                    const char *name, const cJSON *now, const cJSON *next, struct err *err);
 
 #endif

@@ -3,7 +3,6 @@
 #include <string.h>
 #include "necoops/base/digest.h"
 #include "necoops/base/text.h"
-#include "emulator/kube/admission.h"
 #include "emulator/kube/managed.h"
 #include "emulator/kube/strategy.h"
 #include "emulator/kube/write.h"
@@ -196,16 +195,10 @@ void write_run(struct write_op *op, store_change change)
 {
     struct call *call = op->call;
     const char *name = call->name[0] != '\0' ? call->name : json_str(op->object, "metadata.name");
-    const char *operation = strcmp(call->verb, "create") == 0 ? "CREATE" : "UPDATE";
     struct stored *result = NULL;
-    int done = op->status ? 0
-                          : admission_check(call->api->store, &call->type->resource, operation,
-                                            &call->err);
-
-    if (done == 0)
-        done = (op->dry_run ? store_try : store_write)(call->api->store, &call->type->resource,
-                                                       call->space, name, change, op, &result,
-                                                       &call->err);
+    int done =
+        (op->dry_run ? store_try : store_write)(call->api->store, &call->type->resource,
+                                                call->space, name, change, op, &result, &call->err);
 
     if (done < 0) {
         if (call->name[0] == '\0' && name != NULL)

@@ -80,10 +80,10 @@ static const char *uid_of(const struct container_run *run)
 static void tell(const struct container_run *run, const char *type, const char *reason,
                  const char *message)
 {
-    autofree char *part = xasprintf("spec.%s{%s}", run->init ? "initContainers" : "containers",
-                                    json_str_or(run->spec, "name", ""));
+    autofree char *field = xasprintf("spec.%s{%s}", run->init ? "initContainers" : "containers",
+                                     json_str_or(run->spec, "name", ""));
 
-    event_record_of(run->ctl, run->pod, part, type, "kubelet", reason, xstrdup(message));
+    event_record_of(run->ctl, run->pod, field, type, "kubelet", reason, message);
 }
 
 /* What `echo` in its command would print. */

@@ -80,23 +80,36 @@ void pod_states_clear(struct ctl *ctl)
 
 /* ---- scheduling ---- */
 
-/* "250m" and "2" as thousandths. */
-static int64_t milli_of(const char *quantity)
+/* "1500m", "2", "0.5" of processors in thousandths; anything else is 0. */
+static int64_t milli_cpu(const char *text)
 {
-    char *end;
-    double value = strtod(quantity, &end);
+    char *end = NULL;
+    double value = text != NULL ? strtod(text, &end) : 0;
 
-    return (int64_t)(*end == 'm' ? value : value * 1000);
+    if (text == NULL || end == text)
+        return 0;
+    return (int64_t)(strcmp(end, "m") == 0 ? value : value * 1000);
 }
 
-static bool has_room(const cJSON *node, const cJSON *pod)
+static int64_t wanted_cpu(const cJSON *pod)
 {
     const cJSON *container;
-    int64_t wanted = 0;
+    int64_t sum = 0;
 
-    cJSON_ArrayForEach(container, json_at(pod, "spec.containers")) wanted +=
-        milli_of(json_str_or(container, "resources.requests.cpu", "0"));
-    return wanted <= milli_of(json_str_or(node, "status.allocatable.cpu", "0"));
+    cJSON_ArrayForEach(container, json_at(pod, "spec.containers"))
+    {
+        const char *limit = json_str(container, "resources.limits.cpu");
+        const char *request = json_str(container, "resources.requests.cpu");
+
+        sum += milli_cpu(request != NULL ? request : limit);
+    }
+    return sum;
+}
+
+/* A pod alone is compared with an empty node: enough for one that fits nowhere. */
+static bool has_room(const cJSON *node, const cJSON *pod)
+{
+    return wanted_cpu(pod) <= milli_cpu(json_str(node, "status.allocatable.cpu"));
 }
 
 static bool node_fits(const cJSON *node, const cJSON *pod)
@@ -189,25 +202,30 @@ static int64_t schedule(struct ctl *ctl, const struct resource *resource, const 
     autofree char *message = NULL;
     size_t count = 0;
     size_t fitting = 0;
-    size_t roomy = 0;
+    size_t small = 0;
     int64_t again = CTL_DONE;
 
     for (; nodes[count] != NULL; count++) {
-        fitting += node_fits(nodes[count]->object, pod);
-        roomy += has_room(nodes[count]->object, pod);
+        bool fits = node_fits(nodes[count]->object, pod);
+        bool room = has_room(nodes[count]->object, pod);
+
+        fitting += fits && room;
+        small += fits && !room;
     }
-    if (problem == NULL && count > 0 && roomy == 0)
-        problem = xasprintf("%zu Insufficient cpu", count);
     if (fitting == 0 || problem != NULL) {
+        autofree char *insufficient = xasprintf("%zu Insufficient cpu", small);
+
         message = xasprintf("0/%zu nodes are available: %s.", count,
                             problem != NULL ? problem
+                            : small > 0     ? insufficient
                                             : "none is ready and matches the pod's node selector");
         again = leave_pending(ctl, resource, pod, message);
     } else {
         size_t chosen = random_below(fitting);
 
         for (size_t i = 0; i < count; i++) {
-            if (node_fits(nodes[i]->object, pod) && chosen-- == 0) {
+            if (node_fits(nodes[i]->object, pod) && has_room(nodes[i]->object, pod) &&
+                chosen-- == 0) {
                 bind_to(ctl, resource, pod, nodes[i]->object);
                 break;
             }
