@@ -96,7 +96,7 @@ DEPS := gcc libc6-dev libcurl4-openssl-dev libyaml-dev libcjson-dev libgit2-dev 
         libzstd-dev libisal-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev liblzma-dev \
         ca-certificates tzdata git curl openssl zstd util-linux e2fsprogs
 DEPS_TEST := libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-yaml clang shellcheck mandoc \
-             prometheus-alertmanager chromium valgrind faketime xz-utils
+             prometheus-alertmanager chromium valgrind faketime xz-utils nginx qemu-system-x86 qemu-utils
 
 # Any kubectl will do; Debian's own is taken where there is none.
 define install_packages

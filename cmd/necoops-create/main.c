@@ -7,6 +7,7 @@
 #include "necoops/instance/create.h"
 #include "necoops/instance/find.h"
 #include "necoops/instance/schedule.h"
+#include "necoops/snapshot/manifest.h"
 
 static struct {
     const char *recreate;
@@ -94,15 +95,46 @@ static int print_plan(const struct create_result *result, struct err *err)
     return cli_print_json(value, err);
 }
 
+struct asking {
+    struct cli *cli;
+    struct cloud *cloud;
+};
+
+/* CI may be allowed to make the instance and not to read what that loads: then any platform will
+ * do. */
+static int saved_on(void *arg, char **platform, struct err *err)
+{
+    const struct asking *asking = arg;
+    const struct run *run = &asking->cli->run;
+    const char *source = conf_str(asking->cli->conf, "snapshot.source");
+    autogcs struct gcs *gcs = NULL;
+    if (!source || gcs_new(asking->cloud->http, asking->cloud->auth, &gcs, err) < 0)
+        return source ? -1 : 0;
+    if (manifest_cpu_platform(gcs, source, platform, err) == 0)
+        return 0;
+    if (err->code == ERR_NOT_FOUND) {
+        err->code = ERR_USAGE;
+        return err_prefix(err, "snapshot.source");
+    }
+    if (run_check(run, "the snapshot's manifest", err) < 0)
+        return -1;
+    log_warning(run->log, "which CPU platform the snapshot needs is not known: %s", err_text(err));
+    err_clear(err);
+    return 0;
+}
+
 static int create(struct cli *cli, const struct instance_spec *spec, struct err *err)
 {
     autocloud struct cloud cloud = {.http = NULL};
+    struct asking asking = {.cli = cli, .cloud = &cloud};
     const struct create_options how = {.recreate = recreate_choice(),
                                        .keep_failed = options.keep_failed || options.keep_ms,
                                        .keep_ms = options.keep_ms,
                                        .evidence = options.evidence,
                                        .follow = options.follow,
-                                       .dry_run = cli->dry_run};
+                                       .dry_run = cli->dry_run,
+                                       .saved_on = saved_on,
+                                       .arg = &asking};
     struct create_result result = {.instance = NULL};
     if (cloud_open(&cli->run, cli->conf, &cloud, err) < 0 ||
         instance_create(&cli->run, cloud.gce, spec, &how, &result, err) < 0)
@@ -161,12 +193,11 @@ static const struct opt rows[] = {
     {OPT_FLAG, 'f', "follow", NULL, "print the instance's console while it is set up",
      &options.follow},
     {OPT_STRING, 0, "evidence", "DIR",
-     "when the setup fails, save console, phases and the instance there first",
-     &options.evidence},
+     "when the setup fails, save console, phases and the instance there first", &options.evidence},
     {OPT_FLAG, 0, "keep-failed", NULL, "leave an instance whose setup failed, to look at it",
      &options.keep_failed},
     {OPT_DURATION, 0, "keep-failed-for", "DURATION",
-     "leave it, but only so long: its soft end is moved there", &options.keep_ms},
+     "leave it, but only so long: its soft end is moved there", &options.keep_ms, .min = 1000},
     {OPT_FLAG, 0, "scheduled", NULL,
      "only within the configured schedule; outside it nothing is made, status 0",
      &options.scheduled},
@@ -180,7 +211,8 @@ static const struct cli_tool tool = {
     .synopsis = "[option ...]",
     .summary = "Brings the neco-ops instance to ready, whatever state it is in.",
     .description =
-        "Absent, it is created and its setup followed to the end. Ready, nothing is done. Being set\n"
+        "Absent, it is created and its setup followed to the end. Ready, nothing is done. Being "
+        "set\n"
         "up, that is waited for. Failed or stopped, it is deleted and made anew. Next: deploy a\n"
         "commit with necoops-deploy; in the evening, necoops-delete --yes.",
     .opts = rows,

@@ -38,8 +38,7 @@ static void print_item(const cJSON *item, const char *what, const char *verb)
 static void print_list(const cJSON *list, const char *what, const char *verb)
 {
     const cJSON *item;
-    cJSON_ArrayForEach(item, list)
-        print_item(item, what, verb);
+    cJSON_ArrayForEach(item, list) print_item(item, what, verb);
 }
 
 static int print_deleted(struct cli *cli, const char *name, const struct delete_result *result,
@@ -138,9 +137,9 @@ static int ask(struct cli *cli, const struct instance_list *list, struct err *er
 {
     if (list->len == 0)
         return 0;
-    autofree char *question = xasprintf(
-        "delete instance %s (%s) in %s?", conf_str(cli->conf, "instance.name"),
-        instance_id(list->items[0]), instance_zone(list->items[0]));
+    autofree char *question =
+        xasprintf("delete instance %s (%s) in %s?", conf_str(cli->conf, "instance.name"),
+                  instance_id(list->items[0]), instance_zone(list->items[0]));
     return cli_confirm(cli, options.yes, "--yes", question, err);
 }
 
@@ -182,6 +181,8 @@ static int print_sweep(struct cli *cli, const struct sweep_result *result, const
         json_set(value, "deleted", json_copy(result->deleted));
         json_set(value, "kept", json_copy(kept));
         json_set(value, "failed", json_copy(result->failed));
+        json_set(value, "disks", json_copy(result->disks));
+        json_set(value, "failedDisks", json_copy(result->failed_disks));
         cJSON *zones = json_set_array(value, "unreachable");
         for (size_t i = 0; i < result->unreachable.len; i++)
             json_push_str(zones, result->unreachable.items[i]);
@@ -189,6 +190,8 @@ static int print_sweep(struct cli *cli, const struct sweep_result *result, const
     }
     print_list(result->deleted, "instance", cli->dry_run ? "would be deleted" : "is deleted");
     print_list(result->failed, "instance", "could not be deleted");
+    print_list(result->disks, "leftover disk", cli->dry_run ? "would be deleted" : "is deleted");
+    print_list(result->failed_disks, "leftover disk", "could not be deleted");
     if (cJSON_GetArraySize(result->deleted) == 0 && cJSON_GetArraySize(result->failed) == 0)
         printf("no instance is past its soft end\n");
     return 0;
@@ -232,8 +235,9 @@ static int audit(struct cli *cli, struct cloud *cloud, struct err *err)
     }
     if (left == 0)
         return 0;
-    return err_set(err, ERR_FAILED, "%d of ours are left over: necoops-delete removes the instance, "
-                                    "--expired what is past its end",
+    return err_set(err, ERR_FAILED,
+                   "%d of ours are left over: necoops-delete removes the instance, "
+                   "--expired what is past its end",
                    left);
 }
 
@@ -275,14 +279,11 @@ static int check_options(struct cli *cli, struct err *err)
         return err_set(err, ERR_USAGE, "--name does not go with --expired and --audit");
     if (modes > 0 && options.evidence)
         return err_set(err, ERR_USAGE, "--evidence goes with the deletion of one instance");
-    if (options.extend_ms == 0)
-        return err_set(err, ERR_USAGE, "--extend wants more than 0s, such as 2h");
     bool deletes = !options.audit && options.extend_ms < 0 && !cli->dry_run;
     if (deletes && !options.yes && !cli->terminal)
-        return cli_confirm(cli, false, "--yes",
-                           options.expired ? "delete all expired instances?"
-                                           : "delete the instance?",
-                           err);
+        return cli_confirm(
+            cli, false, "--yes",
+            options.expired ? "delete all expired instances?" : "delete the instance?", err);
     return conf_require(cli->conf, "zones", err);
 }
 
@@ -313,10 +314,11 @@ static const struct opt rows[] = {
      "first save console, phases and applications there, within a minute", &options.evidence},
     {OPT_DURATION, 0, "lock-timeout", "DURATION",
      "how long to wait for a deployment that is under way", &options.lock_timeout_ms},
-    {OPT_FLAG, 0, "force", NULL, "do not ask the cluster whether one is under way",
-     &options.force},
+    {OPT_FLAG, 0, "force", NULL, "do not ask the cluster whether one is under way", &options.force},
     {OPT_FLAG, 0, "expired", NULL,
-     "delete every instance of ours, in every zone, whose soft end has passed", &options.expired},
+     "delete every instance of ours, in every zone, whose soft end has passed, and\n"
+     "the disks that are left over",
+     &options.expired},
     {OPT_STRINGS, 0, "exclude", "PATTERN", "with --expired: leave instances of such a name",
      &options.exclude_names},
     {OPT_STRINGS, 0, "exclude-label", "KEY[=VALUE]",
@@ -324,7 +326,7 @@ static const struct opt rows[] = {
     {OPT_FLAG, 0, "audit", NULL, "change nothing; status 1 when anything of ours is there",
      &options.audit},
     {OPT_DURATION, 0, "extend", "DURATION",
-     "move the soft end, at most to the hard end; delete nothing", &options.extend_ms},
+     "move the soft end, at most to the hard end; delete nothing", &options.extend_ms, .min = 1000},
     {OPT_FLAG, .name = NULL},
 };
 

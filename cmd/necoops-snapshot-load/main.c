@@ -5,6 +5,7 @@
 #include "necoops/base/timefmt.h"
 #include "necoops/cli/cli.h"
 #include "necoops/gce/metadata.h"
+#include "necoops/remote/remote.h"
 #include "necoops/snapshot/snapshot.h"
 
 static struct {
@@ -15,17 +16,8 @@ static struct {
     bool replace;
     bool if_needed;
     bool no_gate;
+    const char *instance;
 } given;
-
-/* Where there is a metadata server, it tells what this machine is. */
-static char *cpu_platform(struct http *http)
-{
-    CLEANUP(err_clear) struct err none = ERR_INIT;
-    char *platform = NULL;
-    if (metadata_present(http))
-        (void)!metadata_get(http, "instance/cpu-platform", &platform, &none);
-    return platform;
-}
 
 /* What the options and the configuration say; the lists are held here. */
 struct settings {
@@ -86,7 +78,7 @@ static int settings_load(struct cli *cli, struct settings *settings, struct err 
         .gate = !given.no_gate,
         .gate_timeout_ms = conf_duration_ms(conf, "snapshot.gateTimeout", 600000),
         .max_clock_skew_ms = conf_duration_ms(conf, "snapshot.maxClockSkew", 5000),
-        .cpu_platform = cpu_platform,
+        .cpu_platform = metadata_cpu_platform,
     };
     return 0;
 }
@@ -128,16 +120,7 @@ static int plan(struct cli *cli, struct http *http, struct gcs *gcs,
     autostrv struct strv lines = STRV_INIT;
     if (snapshot_plan(http, gcs, &settings->options, &lines, err) != 0)
         return -1;
-    if (!cli->json) {
-        for (size_t i = 0; i < lines.len; i++)
-            printf("%s\n", lines.items[i]);
-        return 0;
-    }
-    autojson cJSON *json = json_object();
-    cJSON *array = json_set_array(json, "plan");
-    for (size_t i = 0; i < lines.len; i++)
-        json_push_str(array, lines.items[i]);
-    return cli_print_json(json, err);
+    return cli_print_plan(cli, &lines, err);
 }
 
 static int print(struct cli *cli, const struct settings *settings,
@@ -170,8 +153,54 @@ static int load(struct cli *cli, const struct settings *settings, struct err *er
     return status;
 }
 
+/* ---- on the instance, from elsewhere ---- */
+
+static void make_options(const struct cli *cli, cJSON *out)
+{
+    json_set_str(out, "tag", given.tag);
+    json_set_str(out, "loader", given.loader);
+    json_set_str(out, "output", cli->json ? "json" : NULL);
+    json_set_str(out, "", cli->operands.len > 0 ? cli->operands.items[0] : NULL);
+    if (given.connections)
+        json_set_i64(out, "connections", given.connections);
+    if (cli->verbose)
+        json_set_i64(out, "verbose", cli->verbose);
+    const struct {
+        const char *name;
+        bool value;
+    } flags[] = {{"if-needed", given.if_needed},
+                 {"replace", given.replace},
+                 {"no-gate", given.no_gate},
+                 {"dry-run", cli->dry_run},
+                 {"quiet", cli->quiet}};
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+        if (flags[i].value)
+            json_set_bool(out, flags[i].name, true);
+    }
+}
+
+static int load_remotely(struct cli *cli, struct err *err)
+{
+    autojson cJSON *options = json_object();
+    autoremote struct remote_outcome outcome = {.ran = false};
+    const struct remote_work work = {
+        .tool = "necoops-snapshot-load", .instance = given.instance, .options = options};
+    if (given.to)
+        return err_set(err, ERR_USAGE,
+                       "--to is the instance's own matter (snapshot.to); leave it out with "
+                       "--instance");
+    make_options(cli, options);
+    int status = remote_run(&cli->run, cli->conf, &work, &outcome, err);
+    progress_done(cli->run.progress);
+    if (outcome.output)
+        fputs(outcome.output, stdout);
+    return status;
+}
+
 static int run(struct cli *cli, struct err *err)
 {
+    if (given.instance)
+        return load_remotely(cli, err);
     CLEANUP(settings_clear) struct settings settings = {0};
     if (settings_load(cli, &settings, err) != 0)
         return -1;
@@ -189,6 +218,7 @@ static const struct opt rows[] = {
     {OPT_FLAG, 0, "if-needed", NULL, "do nothing when this very snapshot is there and is loaded",
      &given.if_needed},
     {OPT_FLAG, 0, "no-gate", NULL, "do not wait for the cluster after the load", &given.no_gate},
+    {OPT_STRING, 0, "instance", "NAME", "have the agent on this instance do it", &given.instance},
     {OPT_FLAG, .name = NULL},
 };
 
@@ -203,6 +233,7 @@ static const struct cli_tool tool = {
         "not downloaded again, but loaded again. Next: deploy a commit with necoops-deploy.",
     .opts = rows,
     .examples = "  necoops-snapshot-load                       as the configuration says\n"
+                "  necoops-snapshot-load --instance neco-ops   from CI\n"
                 "  necoops-snapshot-load --loader none --to /var/scratch/x gs://b/x.tar.zst\n",
     .operands_max = 1,
     .timeout_ms = INT64_C(60) * 60 * 1000,

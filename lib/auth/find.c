@@ -125,6 +125,11 @@ static int from_token(const char *token, struct credential **out)
     return 0;
 }
 
+static bool is_path(const char *value)
+{
+    return *value == '/' || *value == '~' || *value == '.' || text_ends(value, ".json");
+}
+
 /* CI systems keep it as it is, or as base64, because of the line ends in it. */
 static int from_variable(const char *name, const char *value, struct credential **out,
                          struct err *err)
@@ -137,9 +142,11 @@ static int from_variable(const char *name, const char *value, struct credential 
     if (base64_decode(start, strlen(start), &decoded) < 0 ||
         decoded.data[strspn(decoded.data, " \t\r\n")] != '{')
         return err_set(err, ERR_DENIED,
-                       "%s holds neither the JSON of a credential nor base64 of it; set it to the "
-                       "content of a service account's key file, or unset it",
-                       name);
+                       "%s holds neither the JSON of a credential nor base64 of it; %s, or unset it",
+                       name,
+                       is_path(start) ? "it looks like the name of a file: that goes into "
+                                        "GOOGLE_APPLICATION_CREDENTIALS"
+                                      : "set it to the content of a service account's key file");
     return from_text(decoded.data, decoded.len, name, out, err);
 }
 
@@ -155,6 +162,13 @@ static void warn_about_mode(const struct run *run, const char *path)
                     path);
 }
 
+/* A federated one mostly tells only where to get a token. */
+static bool holds_secret(const struct credential *credential)
+{
+    return credential->kind != &kind_external_account ||
+           json_str(credential->json, "client_secret") != NULL;
+}
+
 static int from_file(const struct run *run, const char *path, const char *named_by,
                      struct credential **out, struct err *err)
 {
@@ -167,7 +181,7 @@ static int from_file(const struct run *run, const char *path, const char *named_
                        named_by);
     if (from_text(text.data, text.len, origin, out, err) < 0)
         return -1;
-    if ((*out)->kind == &kind_service_account || (*out)->kind == &kind_authorized_user)
+    if (holds_secret(*out))
         warn_about_mode(run, path);
     return 0;
 }

@@ -72,6 +72,19 @@ static int64_t clock_ahead_ms(const struct run *run, const struct http_response 
     return then < 0 ? 0 : run_wall_ms(run) - (int64_t)then * 1000;
 }
 
+/* What to do about a refusal for a reason other than the grant itself; NULL: nothing is known. */
+static char *way_out_of(const char *error)
+{
+    if (strcmp(error, "invalid_scope") == 0)
+        return xstrdup("it may not have the scope " AUTH_SCOPE
+                       "; use another credential, or log in "
+                       "with that scope");
+    if (strcmp(error, "unauthorized_client") == 0)
+        return xstrdup("its provider does not admit it; look at the provider's conditions, and at "
+                       "what the account may be used for");
+    return NULL;
+}
+
 /* What to do about an invalid_grant. */
 static char *way_out(const struct run *run, const struct credential *credential,
                      const struct http_response *response)
@@ -110,6 +123,8 @@ static int refused(const struct run *run, const struct credential *credential, c
 
     if (strcmp(error, "invalid_grant") == 0)
         way = way_out(run, credential, response);
+    else
+        way = way_out_of(error);
     err_set(err, ERR_DENIED, "the %s %s of %s is refused (%s)%s%s", credential->kind->words,
             credential->origin, credential->account, visible, way != NULL ? ": " : "",
             way != NULL ? way : "");

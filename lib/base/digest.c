@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 #include <isa-l/crc.h>
+#include <isa-l/crc64.h>
 #include <openssl/evp.h>
 #include "base/internal.h"
 #include "necoops/base/text.h"
@@ -86,6 +87,11 @@ int crc32c_from_base64(const char *text, uint32_t *crc)
         return -1;
     *crc = value;
     return 0;
+}
+
+uint64_t crc64(uint64_t crc, const void *data, size_t len)
+{
+    return crc64_ecma_refl(crc, data, len);
 }
 
 /* ---- SHA-256 ---- */

@@ -446,6 +446,29 @@ void json_merge(cJSON *target, const cJSON *patch)
     }
 }
 
+cJSON *json_merge_diff(const cJSON *from, const cJSON *to)
+{
+    cJSON *patch = json_object();
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, to)
+    {
+        const cJSON *old = cJSON_GetObjectItemCaseSensitive(from, item->string);
+
+        if (json_equal(old, item))
+            continue;
+        json_set(patch, item->string,
+                 cJSON_IsObject(old) && cJSON_IsObject(item) ? json_merge_diff(old, item)
+                                                             : json_copy(item));
+    }
+    cJSON_ArrayForEach(item, from)
+    {
+        if (cJSON_GetObjectItemCaseSensitive(to, item->string) == NULL)
+            json_set(patch, item->string, cJSON_CreateNull());
+    }
+    return patch;
+}
+
 void json_freep(cJSON **value)
 {
     cJSON_Delete(*value);

@@ -63,9 +63,10 @@ static char *line_as_text(const struct log *log, enum log_level level, const cha
     return xasprintf("%s: %s%s\n", log->tool, words[level], message);
 }
 
-static char *line_as_json(const struct log *log, enum log_level level, const char *message)
+/* A line with two texts beside time and tool. */
+static char *json_line(const struct log *log, const char *first, const char *first_value,
+                       const char *second, const char *second_value)
 {
-    static const char *const words[] = {"error", "warning", "info", "debug", "trace"};
     autojson cJSON *object = json_object();
     autofree char *text = NULL;
     struct timespec now;
@@ -73,11 +74,30 @@ static char *line_as_json(const struct log *log, enum log_level level, const cha
     clock_gettime(CLOCK_REALTIME, &now);
     json_set_str(object, "time",
                  time_rfc3339_ms((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000).text);
-    json_set_str(object, "level", words[level]);
+    json_set_str(object, first, first_value);
     json_set_str(object, "tool", log->tool);
-    json_set_str(object, "message", message);
+    json_set_str(object, second, second_value);
     text = json_print(object);
     return xasprintf("%s\n", text);
+}
+
+static char *line_as_json(const struct log *log, enum log_level level, const char *message)
+{
+    static const char *const words[] = {"error", "warning", "info", "debug", "trace"};
+
+    return json_line(log, "level", words[level], "message", message);
+}
+
+static void put_line(struct log *log, const char *line)
+{
+    pthread_mutex_lock(&log->mutex);
+    if (log->before != NULL)
+        log->before(log->arg);
+    fputs(line, log->stream);
+    fflush(log->stream);
+    if (log->after != NULL)
+        log->after(log->arg);
+    pthread_mutex_unlock(&log->mutex);
 }
 
 void log_vwrite(struct log *log, enum log_level level, const char *format, va_list args)
@@ -92,14 +112,19 @@ void log_vwrite(struct log *log, enum log_level level, const char *format, va_li
     visible = text_visible(message, strlen(message), false);
     line = log->format == LOG_JSON ? line_as_json(log, level, visible)
                                    : line_as_text(log, level, visible);
-    pthread_mutex_lock(&log->mutex);
-    if (log->before != NULL)
-        log->before(log->arg);
-    fputs(line, log->stream);
-    fflush(log->stream);
-    if (log->after != NULL)
-        log->after(log->arg);
-    pthread_mutex_unlock(&log->mutex);
+    put_line(log, line);
+}
+
+void log_state(struct log *log, const char *phase, const char *text)
+{
+    autofree char *visible = NULL;
+    autofree char *line = NULL;
+
+    if (!log_wants(log, LOG_INFO) || log->format != LOG_JSON)
+        return;
+    visible = text_visible(text, strlen(text), false);
+    line = json_line(log, "phase", phase, "text", visible);
+    put_line(log, line);
 }
 
 void log_set_hooks(struct log *log, void (*before)(void *), void (*after)(void *), void *arg)

@@ -89,6 +89,9 @@ static int set_duration(const struct opt *opt, const char *value, struct err *er
 
     if (duration_parse(value, &ms, err) < 0)
         return err_prefix(err, "option '--%s'", opt->name);
+    if (ms < opt->min)
+        return err_set(err, ERR_USAGE, "option '--%s': '%s' is too short: it wants at least %s",
+                       opt->name, value, duration_format(opt->min).text);
     *(int64_t *)opt->value = ms;
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -127,6 +128,7 @@ struct launch {
     const char *const *variables;
     int fds[3]; /* the child's 0, 1, 2 */
     int report; /* where the child says why it could not start */
+    pid_t parent;
 };
 
 struct failure {
@@ -142,6 +144,11 @@ static _Noreturn void become_child(const struct launch *launch)
     ssize_t ignored;
 
     setpgid(0, 0);
+    if (launch->spec->dies_with_us) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != launch->parent)
+            _exit(127);
+    }
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);
     for (int fd = 0; fd < 3; fd++) {
@@ -223,7 +230,7 @@ static int start(const struct proc_spec *spec, const char *const *variables, int
     if (find_program(spec->argv[0], variables, &file, err) < 0 ||
         open_input(spec, &input, err) < 0 || make_pipe(&report, &report_child, err) < 0)
         return -1;
-    launch = (struct launch){spec, file, variables, {input, out, error}, report_child};
+    launch = (struct launch){spec, file, variables, {input, out, error}, report_child, getpid()};
     child = fork_child(&launch);
     if (child < 0)
         return err_set_errno(err, ERR_FAILED, errno, "cannot start '%s'", spec->argv[0]);
@@ -256,6 +263,16 @@ static bool ends_within(pid_t pid, int64_t ms)
         pause_ms(10);
     }
     return true;
+}
+
+int proc_ended(pid_t pid, int *status)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+        return 0;
+    *status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+    return 1;
 }
 
 void proc_stop(pid_t pid, int64_t grace_ms)
@@ -333,6 +350,11 @@ static int watch(const struct run *run, struct child *child, const char *name, s
     return 0;
 }
 
+static int exit_status(int status)
+{
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 /* Follows a started child to its end; it and its group are gone afterwards in any case. */
 static int follow(const struct run *run, const char *name, struct child *child,
                   struct proc_result *result, struct err *err)
@@ -347,7 +369,7 @@ static int follow(const struct run *run, const char *name, struct child *child,
     kill(-child->pid, SIGKILL); /* what it left behind in its group */
     reap(child->pid, &status);
     drain_rest(child);
-    result->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    result->status = exit_status(status);
     return 0;
 }
 
@@ -423,6 +445,41 @@ int proc_check(const struct run *run, const struct proc_spec *spec, struct proc_
         line = last_line(&result->out);
     return err_set(err, ERR_FAILED, "'%s' ended with status %d%s%s", spec->argv[0], result->status,
                    line != NULL ? ": " : "", line != NULL ? line : "");
+}
+
+int proc_open(const struct run *run, const struct proc_spec *spec, struct proc_child *child,
+              struct err *err)
+{
+    autoclose int out = -1, error = -1, out_child = -1, error_child = -1;
+    pid_t pid;
+
+    if (make_pipe(&out, &out_child, err) < 0 || make_pipe(&error, &error_child, err) < 0)
+        return -1;
+    (void)fcntl(out, F_SETFL, O_NONBLOCK);
+    (void)fcntl(error, F_SETFL, O_NONBLOCK);
+    if (start(spec, variables_of(spec, run), out_child, error_child, &pid, err) < 0)
+        return -1;
+    child->pid = pid;
+    child->pidfd = pidfd_open(pid, 0);
+    if (child->pidfd < 0) {
+        err_set_errno(err, ERR_FAILED, errno, "cannot follow '%s'", spec->argv[0]);
+        proc_stop(pid, 0);
+        return -1;
+    }
+    child->out = out;
+    child->error = error;
+    out = error = -1;
+    return 0;
+}
+
+int proc_close(struct proc_child *child)
+{
+    int status = 0;
+
+    kill(-child->pid, SIGKILL);
+    reap(child->pid, &status);
+    child->pid = 0;
+    return exit_status(status);
 }
 
 int proc_start(const struct proc_spec *spec, pid_t *pid, struct err *err)

@@ -17,6 +17,7 @@ struct progress {
     struct log *log;
     bool terminal;
     bool enabled;
+    bool relay;
     const struct clock *clock;
     pthread_mutex_t mutex; /* never held while the log is called: the log calls our hooks */
     char *phase;           /* NULL: nothing is going on */
@@ -155,6 +156,29 @@ void progress_free(struct progress *progress)
     free(progress);
 }
 
+void progress_relay(struct progress *progress)
+{
+    progress->relay = true;
+}
+
+/* The phase, or a text that is due: told as a state. */
+static void relay(struct progress *progress, bool is_phase)
+{
+    autofree char *phase = NULL;
+    autofree char *text = NULL;
+
+    pthread_mutex_lock(&progress->mutex);
+    if (progress->phase != NULL &&
+        (is_phase || now_ms(progress) - progress->printed >= REDRAW_MS)) {
+        phase = xstrdup(progress->phase);
+        text = xstrdup(progress->text);
+        progress->printed = now_ms(progress);
+    }
+    pthread_mutex_unlock(&progress->mutex);
+    if (phase != NULL)
+        log_state(progress->log, phase, text);
+}
+
 /* Sets the state under the lock; the line to print afterwards, or NULL. Takes both strings. */
 static char *enter(struct progress *progress, char *phase, char *text)
 {
@@ -188,7 +212,9 @@ void progress_phase(struct progress *progress, const char *phase, const char *fo
     va_start(args, format);
     line = enter(progress, xstrdup(phase), xvasprintf(format, args));
     va_end(args);
-    if (line != NULL)
+    if (progress->relay)
+        relay(progress, true);
+    else if (line != NULL)
         print_line(progress, line);
 }
 
@@ -201,7 +227,10 @@ void progress_update(struct progress *progress, const char *format, ...)
     va_start(args, format);
     enter(progress, NULL, xvasprintf(format, args));
     va_end(args);
-    progress_tick(progress);
+    if (progress->relay)
+        relay(progress, false);
+    else
+        progress_tick(progress);
 }
 
 void progress_tick(struct progress *progress)
@@ -209,7 +238,7 @@ void progress_tick(struct progress *progress)
     autofree char *line = NULL;
     int64_t quiet;
 
-    if (progress == NULL || !progress->enabled)
+    if (progress == NULL || !progress->enabled || progress->relay)
         return;
     pthread_mutex_lock(&progress->mutex);
     if (progress->phase != NULL) {

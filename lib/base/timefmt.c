@@ -54,6 +54,8 @@ static bool take_unit(const char **at, size_t *from, int64_t *ms)
     return false;
 }
 
+#define DURATION_MAX (INT64_C(36500) * 24 * 3600 * 1000) /* a sum with a clock cannot overflow */
+
 int duration_parse(const char *text, int64_t *ms, struct err *err)
 {
     const char *at = text;
@@ -70,6 +72,8 @@ int duration_parse(const char *text, int64_t *ms, struct err *err)
                            "'%s' is no duration; write it like '90s', '30m', '1h30m' or '2d'",
                            text);
     } while (*at != '\0');
+    if (total > DURATION_MAX)
+        return err_set(err, ERR_USAGE, "'%s' is too long; at most 36500d are possible", text);
     *ms = total;
     return 0;
 }

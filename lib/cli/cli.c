@@ -38,14 +38,14 @@ static struct opt *all_options(const struct cli_tool *tool, struct common *commo
         {OPT_HEADING, .help = "Common options"},
         {OPT_STRING, 'c', "config", "FILE", "configuration; default: necoops.yaml here or above",
          &common->config},
-        {OPT_STRINGS, 0, "set", "KEY=VALUE", "set one configuration key, as necoops.yaml(5) names it",
-         &common->sets},
+        {OPT_STRINGS, 0, "set", "KEY=VALUE",
+         "set one configuration key, as necoops.yaml(5) names it", &common->sets},
         {OPT_FLAG, 0, "print-config", NULL, "print every value and where it came from, and end",
          &common->print_config},
         {OPT_CHOICE, 'o', "output", "text|json", "form of the result on standard output",
          &common->output, .choices = "text|json"},
         {OPT_DURATION, 0, "timeout", "DURATION", "give up after so long, such as 90s or 1h30m",
-         &common->timeout_ms},
+         &common->timeout_ms, .min = 1},
         {OPT_FLAG, 0, "dry-run", NULL, "print the plan, change nothing", &common->dry_run},
         {OPT_COUNT, 'v', "verbose", NULL, "say more; twice: every request", &common->verbose},
         {OPT_FLAG, 'q', "quiet", NULL, "only warnings and errors", &common->quiet},
@@ -87,6 +87,7 @@ static void start(const struct cli_tool *tool, const struct common *common, stru
     bool json_log = common->log_format && strcmp(common->log_format, "json") == 0;
     bool redraw = isatty(STDERR_FILENO) && !json_log && common->verbose < 2;
     cli->quiet = common->quiet;
+    cli->verbose = common->verbose;
     cli->dry_run = common->dry_run;
     cli->json = common->output && strcmp(common->output, "json") == 0;
     cli->terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
@@ -94,10 +95,13 @@ static void start(const struct cli_tool *tool, const struct common *common, stru
     const char *term = run_env(&cli->run, "TERM");
     cli->color = isatty(STDOUT_FILENO) && !run_env(&cli->run, "NO_COLOR") && term &&
                  strcmp(term, "dumb") != 0;
-    cli->run.log =
-        log_new(stderr, tool->name, json_log ? LOG_JSON : LOG_TEXT, level_of(common));
+    if (run_env(&cli->run, "CLICOLOR_FORCE"))
+        cli->color = true;
+    cli->run.log = log_new(stderr, tool->name, json_log ? LOG_JSON : LOG_TEXT, level_of(common));
     cli->run.clock = &clock_system;
     cli->run.progress = progress_new(stderr, cli->run.log, redraw, !common->quiet);
+    if (run_env(&cli->run, "NECOOPS_RELAY")) /* set by necoops-agent */
+        progress_relay(cli->run.progress);
     cli->run.wake_fd = -1;
     int64_t timeout = common->timeout_ms ? common->timeout_ms : tool->timeout_ms;
     cli->run.deadline = timeout ? run_mono_ms(&cli->run) + timeout : RUN_NO_DEADLINE;
@@ -231,4 +235,18 @@ int cli_print_json(const cJSON *value, struct err *err)
     if (puts(text) < 0)
         return err_set_errno(err, ERR_FAILED, errno, "writing standard output");
     return 0;
+}
+
+int cli_print_plan(const struct cli *cli, const struct strv *lines, struct err *err)
+{
+    if (!cli->json) {
+        for (size_t i = 0; i < lines->len; i++)
+            printf("%s\n", lines->items[i]);
+        return 0;
+    }
+    autojson cJSON *json = json_object();
+    cJSON *array = json_set_array(json, "plan");
+    for (size_t i = 0; i < lines->len; i++)
+        json_push_str(array, lines->items[i]);
+    return cli_print_json(json, err);
 }

@@ -44,13 +44,16 @@ static int check_int(const struct key *key, const cJSON *value, cJSON **out, str
     return 0;
 }
 
-static int check_duration(const cJSON *value, cJSON **out, struct err *err)
+static int check_duration(const struct key *key, const cJSON *value, cJSON **out, struct err *err)
 {
     int64_t ms;
     if (!cJSON_IsString(value))
         return err_set(err, ERR_USAGE, "wants a duration with its unit, such as 90s or 1h30m");
     if (duration_parse(value->valuestring, &ms, err) < 0)
         return -1;
+    if (ms < key->min)
+        return err_set(err, ERR_USAGE, "'%s' is too short: it wants at least %s",
+                       value->valuestring, duration_format(key->min).text);
     *out = json_copy(value);
     return 0;
 }
@@ -136,7 +139,7 @@ int key_check(const struct key *key, const cJSON *value, cJSON **out, struct err
     case KEY_INT:
         return check_int(key, value, out, err);
     case KEY_DURATION:
-        return check_duration(value, out, err);
+        return check_duration(key, value, out, err);
     case KEY_CLOCK:
         return check_clock(value, out, err);
     case KEY_CHOICE:

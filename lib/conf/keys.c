@@ -34,7 +34,7 @@ const struct key conf_keys[] = {
     {"instance.programs.archive", KEY_STRING, .help = "gs:// archive of the necoops programs"},
     {"instance.programs.sha256", KEY_STRING, .help = "its SHA-256, 64 hexadecimal digits"},
     {"instance.setup", KEY_PATH, .help = "the team's script, run on the instance at each boot"},
-    {"instance.setupTimeout", KEY_DURATION, "30m", .help = "from boot to ready"},
+    {"instance.setupTimeout", KEY_DURATION, "30m", .min = 1000, .help = "from boot to ready"},
 
     {"schedule.timeZone", KEY_STRING, "UTC", .help = "name in the tz database, Asia/Tokyo"},
     {"schedule.up", KEY_CLOCK, .help = "start of the day"},
@@ -65,6 +65,17 @@ const struct key conf_keys[] = {
      .help = "bytes of one request"},
     {"snapshot.stallTimeout", KEY_DURATION, "10s",
      .help = "a request that gets next to nothing for so long is sent anew"},
+    {"snapshot.save.from", KEY_PATH, .help = "folder that is saved; default: snapshot.to"},
+    {"snapshot.save.to", KEY_STRING,
+     .help = "gs:// pointer to sets (.json); default: snapshot.source"},
+    {"snapshot.save.before", KEY_COMMANDS, .help = "commands that stop what writes there"},
+    {"snapshot.save.after", KEY_COMMANDS, .help = "commands that start it again"},
+    {"snapshot.save.exclude", KEY_STRINGS, .help = "globs of what is left out"},
+    {"snapshot.save.certificates", KEY_STRINGS,
+     .help = "PEM files: the set is of use until the first certificate in them ends"},
+    {"snapshot.save.level", KEY_INT, "3", .min = 1, .max = 19, .help = "compression level (zstd)"},
+    {"snapshot.save.keep", KEY_INT, "0", .min = 0, .max = 10000, .help = "sets that stay, 0: all"},
+    {"snapshot.save.keepFor", KEY_DURATION, .help = "sets younger than this stay"},
 
     {"argocd.namespace", KEY_STRING, "argocd", .help = "where Argo CD and its Applications are"},
     {"argocd.install", KEY_STRING, .help = "manifests for --bootstrap: a file or gs:// object"},
@@ -72,12 +83,16 @@ const struct key conf_keys[] = {
      .help = "what --bootstrap applies after them: files, kustomizations, gs:// objects"},
 
     {"apps.repoURL", KEY_STRING, .help = "the apps repository, as the Applications name it"},
+    {"apps.token.secret", KEY_STRING,
+     .help = "token to read the repository with, in Secret Manager: projects/P/secrets/S"},
+    {"apps.token.metadata", KEY_STRING, .help = "or in this item of the instance's metadata"},
+    {"apps.token.user", KEY_STRING, "x-access-token", .help = "user name that goes with it"},
     {"apps.root", KEY_STRING, "argocd-config", .help = "name of the root Application"},
 
     {"clusters.*.path", KEY_STRING, .help = "folder of the root Application"},
     {"clusters.*.revision", KEY_STRING, "commit", .help = "\"commit\", or the branch it watches"},
     {"clusters.*.sync", KEY_CHOICE, "manual", "manual|automated", .help = "who syncs"},
-    {"clusters.*.via", KEY_CHOICE, "direct", "direct|instance", .help = "how it is reached"},
+    {"clusters.*.via", KEY_CHOICE, "direct", "direct|instance|here", .help = "how it is reached"},
     {"clusters.*.kubeconfig", KEY_STRING, .help = "file, gs://BUCKET/OBJECT, or \"in-cluster\""},
     {"clusters.*.context", KEY_STRING, .help = "context in it; default: its current-context"},
     {"clusters.*.tunnel", KEY_STRINGS, .help = "command that makes the API server reachable"},
@@ -100,6 +115,9 @@ const struct key conf_keys[] = {
     {"notify.slowAfter", KEY_DURATION, "20m", .help = "a deploy that runs for so long is told"},
     {"notify.reportURL", KEY_STRING, .help = "where people find the file of --report"},
 
+    {"agent.silentAfter", KEY_DURATION, "1m", .help = "an agent that is silent so long is dead"},
+    {"agent.pollEvery", KEY_DURATION, "1s", .help = "how often its serial port is asked"},
+    {"agent.goneAfter", KEY_DURATION, "5m", .help = "a caller that is silent so long is gone"},
     {"results", KEY_STRING, .help = "gs:// folder for large results of the agent"},
 };
 const size_t conf_key_count = ARRAY_LEN(conf_keys);

@@ -25,7 +25,7 @@ struct key {
     enum key_type type;
     const char *fallback; /* as one would write it after --set KEY=; NULL: none */
     const char *choices;  /* KEY_CHOICE: "a|b" */
-    int64_t min, max;     /* KEY_INT */
+    int64_t min, max;     /* KEY_INT; KEY_DURATION: the least, in milliseconds */
     const char *help;
 };
 

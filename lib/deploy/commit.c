@@ -2,26 +2,14 @@
 #include "internal.h"
 
 #include <string.h>
+#include <sys/stat.h>
+#include "necoops/base/ci.h"
+#include "necoops/base/fs.h"
 #include "necoops/base/text.h"
 
 #define ASK_MS           10000
 #define UNCOMMITTED_MOST 4
-
-/* What CI says, or NULL. */
-static const char *ci_commit(const struct plan *plan, const char **variable)
-{
-    static const char *const names[] = {"CIRCLE_SHA1", "GITHUB_SHA"};
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const char *value = run_env(plan->run, names[i]);
-
-        if (value) {
-            *variable = names[i];
-            return value;
-        }
-    }
-    return NULL;
-}
+#define REPORTS_MOST     3
 
 static int resolve(struct plan *plan, const char *revision, const char *from, struct err *err)
 {
@@ -45,12 +33,38 @@ static int resolve(struct plan *plan, const char *revision, const char *from, st
     return 0;
 }
 
+/* What this run writes itself lies in the clone; `path` is relative to its top. */
+static bool is_report(const struct plan *plan, const char *path)
+{
+    const struct deploy_options *options = plan->options;
+    const char *const reports[REPORTS_MOST] = {options->junit, options->events, options->report};
+    autofree char *full = path_join(git_workdir(plan->git), path);
+    struct stat ours, theirs;
+
+    for (size_t i = 0; i < ARRAY_LEN(reports); i++) {
+        if (reports[i] && stat(reports[i], &ours) == 0 && stat(full, &theirs) == 0 &&
+            ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void warn_uncommitted(const struct plan *plan)
 {
+    autostrv struct strv all = STRV_INIT;
     autostrv struct strv paths = STRV_INIT;
     autoerr struct err ignored = ERR_INIT;
 
-    if (git_uncommitted(plan->git, UNCOMMITTED_MOST, &paths, &ignored) == 0 && paths.len) {
+    if (git_uncommitted(plan->git, UNCOMMITTED_MOST + REPORTS_MOST, &all, &ignored) != 0) {
+        return;
+    }
+    for (size_t i = 0; i < all.len && paths.len < UNCOMMITTED_MOST; i++) {
+        if (!is_report(plan, all.items[i])) {
+            strv_add(&paths, all.items[i]);
+        }
+    }
+    if (paths.len) {
         autofree char *list = strv_join(&paths, ", ");
 
         plan_note(plan, "changes that are not committed are not deployed: %s%s", list,
@@ -110,8 +124,13 @@ static int branch_head(struct plan *plan, struct err *err)
 static int choose(struct plan *plan, struct err *err)
 {
     const char *variable = NULL;
-    const char *ci = ci_commit(plan, &variable);
+    const char *ci = ci_commit(plan->run, &variable);
 
+    if (plan->options->revision && !plan->options->revision[0]) {
+        return err_set(err, ERR_USAGE,
+                       "--revision is empty (an unset variable?); leave it out to deploy what CI "
+                       "says, else HEAD");
+    }
     if (plan->options->revision) {
         return resolve(plan, plan->options->revision, "--revision", err);
     }

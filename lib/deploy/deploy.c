@@ -8,6 +8,7 @@
 #define EXPLAIN_MS  15000
 #define EVENTS_KEPT 5000
 #define RELEASE_MS  5000
+#define RESTORE_MS  30000
 
 static void describe(struct deploy_result *result, const struct plan *plan)
 {
@@ -74,53 +75,145 @@ static void render_learnt(struct plan *plan)
     }
 }
 
-/* `run` is the one that the engine's cluster works in. */
-static int sync_and_tell(struct engine *engine, struct run *run, struct deploy_result *result,
-                         struct err *err)
-{
-    struct plan *plan = engine->plan;
-    int rc = engine_run(engine, err);
+/* What one call does in a cluster: with --upgrade-from one revision after the other. */
+struct work {
+    struct plan *plan, *before; /* before: of --upgrade-from, or NULL */
+    struct run *run;            /* the one that the cluster works in */
+    struct reached *way;
+    struct kube *kube;
+    const struct argocd_install *install;
+    struct events *events;
+    struct deploy_result *result;
+    struct kube_lock *lock;
+    struct deploy_restore *restore;
+};
 
+static int sync_and_tell(struct work *work, struct plan *plan, struct engine *engine,
+                         struct deploy_result *result, struct err *err)
+{
+    int rc;
+
+    engine_init(engine, plan, work->kube, work->install, work->events);
+    engine->way = work->way;
+    engine->lock = work->lock;
+    engine->restore = work->restore;
+    restore_expect(work->restore, plan->commit);
+    rc = engine_run(engine, err);
     if (plan->commit && !result->revision[0]) { /* Argo CD told the head of the branch */
         free(result->revision);
         result->revision = xstrdup(plan->commit);
     }
-    result_take(result, engine);
+    result_take(result, engine, rc == 0);
     result->no_apps = engine->none_selected;
     if (rc != 0 && err->code != ERR_INTERRUPTED && err->code != ERR_TERMINATED) {
-        *run = run_for_cleanup(run, EXPLAIN_MS); /* the time may be used up */
-        engine->run = run;
+        *work->run = run_for_cleanup(work->run, EXPLAIN_MS); /* the time may be used up */
+        engine->run = work->run;
         render_learnt(plan);
         explain_failures(engine, result);
     }
     return rc;
 }
 
-/* `run` is the one that `kube` works in. */
-static int bring_about(struct plan *plan, struct run *run, struct kube *kube,
-                       const struct argocd_install *install, struct events *events,
-                       struct deploy_result *result, struct err *err)
+static void emit_phase(const struct work *work, const char *phase, const char *revision)
 {
-    struct kube_lock *lock = NULL;
-    autoengine struct engine engine;
-    bool alone = !plan->options->dry_run && !plan->follow;
+    cJSON *fields = json_object();
+
+    json_set_str(fields, "phase", phase);
+    json_set_str(fields, "revision", revision);
+    events_emit(work->events, "phase", fields);
+}
+
+/* The revision that is upgraded from. */
+static int deploy_before(struct work *work, struct engine *engine, struct err *err)
+{
+    struct deploy_result *before = xcalloc(1, sizeof(*before));
+    int64_t began = run_mono_ms(work->run);
     int rc;
 
-    engine_init(&engine, plan, kube, install, events);
-    rc = alone ? deploy_take(plan, kube, &lock, err) : 0;
-    engine.lock = lock;
-    if (rc == 0 && plan->options->dry_run) {
-        rc = engine_dry_run(&engine, result, err);
-    } else if (rc == 0) {
-        rc = sync_and_tell(&engine, run, result, err);
+    work->result->before = before;
+    before->cluster = xstrdup(work->plan->cluster);
+    before->revision = xstrdup(work->before->commit);
+    before->started_ms = run_wall_ms(work->run);
+    log_info(work->run->log, "upgrade: first %.12s, then %.12s", work->before->commit,
+             work->plan->commit);
+    emit_phase(work, "before", before->revision);
+    rc = sync_and_tell(work, work->before, engine, before, err);
+    before->ms = run_mono_ms(work->run) - began;
+    if (rc != 0 && before->no_apps) {
+        plan_note(work->plan, "'%.12s' has none of the applications that are selected",
+                  work->before->commit);
+        err_clear(err);
+        rc = 0;
     }
-    *run = run_for_cleanup(run, RELEASE_MS);
-    kube_lock_release(lock);
+    if (rc != 0) {
+        return err_prefix(err, "before the upgrade, at '%.12s'", work->before->commit);
+    }
+    emit_phase(work, "upgrade", work->plan->commit);
+    return 0;
+}
+
+/* What was changed is put back; that it could not be counts when nothing worse happened. */
+static int restore_after(struct work *work, struct engine *engine, int rc, struct err *err)
+{
+    autoerr struct err restoring = ERR_INIT;
+
+    *work->run = run_for_cleanup(work->run, RESTORE_MS);
+    engine->run = work->run;
+    if (restore_run(work->restore, engine, work->result, &restoring) == 0) {
+        return rc;
+    }
+    if (rc != 0) {
+        plan_note(work->plan, "%s", err_text(&restoring));
+        return rc;
+    }
+    err_move(err, &restoring);
+    return -1;
+}
+
+static int work_in_turn(struct work *work, struct err *err)
+{
+    autoengine struct engine first = {0};
+    autoengine struct engine second = {0};
+    struct engine *last = &second;
+    int rc = 0;
+
+    if (work->before) {
+        last = &first;
+        rc = deploy_before(work, &first, err);
+    }
+    if (rc == 0) {
+        last = &second;
+        rc = sync_and_tell(work, work->plan, &second, work->result, err);
+    }
+    return work->restore ? restore_after(work, last, rc, err) : rc;
+}
+
+static int bring_about(struct work *work, struct err *err)
+{
+    struct plan *plan = work->plan;
+    int rc;
+
+    if (plan->options->dry_run) {
+        autoengine struct engine engine;
+
+        engine_init(&engine, plan, work->kube, work->install, work->events);
+        return engine_dry_run(&engine, work->result, err);
+    }
+    if (plan->options->restore) {
+        work->restore = restore_new();
+    }
+    rc = plan->follow ? 0 : deploy_take(plan, work->kube, &work->lock, err);
+    if (rc == 0) {
+        rc = work_in_turn(work, err);
+    }
+    *work->run = run_for_cleanup(work->run, RELEASE_MS);
+    kube_lock_release(work->lock);
+    restore_free(work->restore);
     return rc;
 }
 
-static int deploy_to(struct plan *plan, struct events *events, struct deploy_result *result,
-                     struct err *err)
+static int deploy_to(struct plan *plan, struct plan *before, struct events *events,
+                     struct deploy_result *result, struct err *err)
 {
     autohttp struct http *http = NULL;
     autoreached struct reached reached = {0};
@@ -142,18 +235,56 @@ static int deploy_to(struct plan *plan, struct events *events, struct deploy_res
         return -1;
     }
     tell_reached(plan->tell, reached.kube);
-    rc = bring_about(plan, &run, reached.kube, &install, events, result, err);
+    struct work work = {plan, before, &run, &reached, reached.kube, &install, events, result};
+    rc = bring_about(&work, err);
     tell_leaving(plan->tell, &run, reached.kube, plan->space, err);
     return rc;
+}
+
+/* The plan of the revision that is upgraded from, for the same applications. */
+static int plan_before(const struct plan *plan, struct deploy_options *options, struct plan *before,
+                       struct deploy_result *result, struct err *err)
+{
+    options->revision = options->upgrade_from;
+    options->changed_since = NULL;
+    if (plan_make(plan->run, plan->conf, options, &result->notes, before, err) != 0 ||
+        (!options->no_check && plan_check(before, result, err) != 0)) {
+        return err_prefix(err, "--upgrade-from");
+    }
+    options->changed_since = plan->options->changed_since;
+    for (size_t i = 0; i < plan->changed.len; i++) {
+        strv_add(&before->changed, plan->changed.items[i]);
+    }
+    before->root_changed = plan->root_changed;
+    before->tell = plan->tell;
+    return 0;
+}
+
+static int check_use(const struct plan *plan, struct err *err)
+{
+    const struct deploy_options *options = plan->options;
+
+    if (plan->follow && (options->restore || options->upgrade_from)) {
+        return err_set(
+            err, ERR_USAGE, "%s is for clusters that run commits, and '%s' watches branch '%s'",
+            options->restore ? "--restore" : "--upgrade-from", plan->cluster, plan->branch);
+    }
+    return 0;
 }
 
 static int work(const struct run *run, const struct conf *conf,
                 const struct deploy_options *options, struct events *events, struct tell *tell,
                 struct deploy_result *result, struct err *err)
 {
+    struct deploy_options before_options = *options;
     autoplan struct plan plan = {0};
+    autoplan struct plan before = {0};
+    bool upgrades;
 
     if (plan_make(run, conf, options, &result->notes, &plan, err) != 0) {
+        return -1;
+    }
+    if (check_use(&plan, err) != 0) {
         return -1;
     }
     describe(result, &plan);
@@ -177,7 +308,17 @@ static int work(const struct run *run, const struct conf *conf,
         result->no_apps = true;
         return plan_fail_without_apps(&plan, err);
     }
-    return deploy_to(&plan, events, result, err);
+    if (deploy_is_remote(conf, options)) {
+        return deploy_remotely(&plan, result, err);
+    }
+    if (options->upgrade_from && plan_before(&plan, &before_options, &before, result, err) != 0) {
+        return -1;
+    }
+    upgrades = before.commit && strcmp(before.commit, plan.commit) != 0;
+    if (before.commit && !upgrades) {
+        plan_note(&plan, "--upgrade-from names the commit itself, so there is nothing to upgrade");
+    }
+    return deploy_to(&plan, upgrades ? &before : NULL, events, result, err);
 }
 
 static bool is_skipped(const struct deploy_options *options, const struct deploy_result *result)
@@ -193,6 +334,9 @@ static int write_reports(const struct tell *tell, struct events *events, const s
 {
     const struct deploy_options *options = tell->options;
 
+    if (tell->result->output) { /* they came from the instance */
+        return 0;
+    }
     emit_end(events, tell->result, how);
     if ((!options->junit || result_write_junit(tell->result, options->junit, how, err) == 0) &&
         (!options->report || tell_write_page(tell, events, options->report, how, err) == 0)) {

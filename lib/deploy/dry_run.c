@@ -99,6 +99,10 @@ int engine_dry_run(struct engine *engine, struct deploy_result *result, struct e
         return -1;
     }
     engine_prepare(engine);
+    if (engine->err.code != ERR_NONE) {
+        err_move(err, &engine->err);
+        return -1;
+    }
     for (size_t i = 0; i < engine->len; i++) {
         struct member *member = engine->members[i];
         char *text;
@@ -112,7 +116,7 @@ int engine_dry_run(struct engine *engine, struct deploy_result *result, struct e
         free(member->reason);
         member->reason = text;
     }
-    result_take(result, engine);
+    result_take(result, engine, true);
     add_new(engine, result);
     return 0;
 }

@@ -90,6 +90,16 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
     engine->root->group = INT64_MIN;
 }
 
+void engine_halt(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->len; i++) {
+        if (engine->members[i]->pending) {
+            kube_cancel(engine->members[i]->pending);
+            engine->members[i]->pending = NULL;
+        }
+    }
+}
+
 void engine_clear(struct engine *engine)
 {
     kube_watch_free(engine->watch);
@@ -122,6 +132,7 @@ static void seen(void *arg, const cJSON *object)
     member->app = app;
     member->present = true;
     member->as_rendered = plan_renders(engine->plan, object);
+    restore_see(engine->restore, object, engine->touched);
     engine->dirty = member->dirty = true;
 }
 
@@ -366,12 +377,30 @@ static cJSON *child_patches(const struct engine *engine)
     return patches;
 }
 
+/* A mistyped apps.repoURL (or apps.root) must not take somebody's root application away. */
+static void check_root(struct engine *engine)
+{
+    const struct plan *plan = engine->plan;
+    const struct argocd_app *app = &engine->root->app;
+
+    if (!engine->root->present || app->sources.len == 0 ||
+        argocd_app_is_from(app, plan->repo_url)) {
+        return;
+    }
+    (void)!err_set(&engine->err, ERR_USAGE,
+                   "the root application '%s' of cluster '%s' is made from '%s', and apps.repoURL "
+                   "is '%s', so nothing was touched: correct apps.repoURL or apps.root; to move it "
+                   "there for good, set its spec.source.repoURL first",
+                   plan->root, plan->cluster, app->sources.items[0].repo_url, plan->repo_url);
+}
+
 void engine_prepare(struct engine *engine)
 {
     engine->patches = child_patches(engine);
     engine->root_apart = !engine->plan->follow && !engine->patches;
     engine->prepared = true;
     select_members(engine);
+    check_root(engine);
 }
 
 static void step_root(struct engine *engine)
@@ -399,6 +428,9 @@ static void step_all(struct engine *engine)
     }
     if (!engine->prepared) {
         engine_prepare(engine);
+        if (engine->err.code != ERR_NONE) {
+            return;
+        }
     }
     step_root(engine);
     if (engine->membership_changed && (engine->root_ready || engine_overrides(engine))) {
@@ -478,10 +510,14 @@ int engine_run(struct engine *engine, struct err *err)
         engine->dirty = false;
         kube_watch_tick(engine->watch);
         tell_tick(engine->plan->tell);
+        if (engine->way && reach_tend(engine->plan, engine->way, err) != 0) {
+            return -1;
+        }
         if (engine->lock) {
             kube_lock_tick(engine->lock);
         }
         step_all(engine);
+        engine_look_for_hopeless(engine);
         over = engine_outcome(engine, err);
         if (over > 0) {
             engine_name_leftovers(engine);

@@ -50,6 +50,9 @@ struct plan {
 int plan_make(const struct run *run, const struct conf *conf, const struct deploy_options *options,
               struct strv *notes, struct plan *out, struct err *err) MUST_CHECK;
 void plan_clear(struct plan *plan);
+/* The cluster of the options is known and enabled. */
+int plan_check_cluster(const struct run *run, const struct conf *conf,
+                       const struct deploy_options *options, struct err *err) MUST_CHECK;
 #define autoplan CLEANUP(plan_clear)
 /* "clusters.NAME.KEY"; caller frees. */
 char *plan_key(const struct plan *plan, const char *key);
@@ -57,6 +60,8 @@ char *plan_key(const struct plan *plan, const char *key);
 void plan_note(const struct plan *plan, const char *format, ...) PRINTF_LIKE(2, 3);
 /* --apps and --changed-since let it in. */
 bool plan_selects(const struct plan *plan, const struct argocd_app *app);
+/* Applications (or sets of them) are among its manifests. */
+bool planned_makes_apps(const struct planned_app *planned);
 /* What is selected is known from the commit alone, and it is nothing: neither an application nor,
  * with --changed-since, the root. */
 bool plan_selects_none(const struct plan *plan);
@@ -75,6 +80,10 @@ int64_t plan_group(const struct plan *plan, const struct argocd_app *app);
 /* ---- commit.c ---- */
 int plan_commit(struct plan *plan, struct err *err) MUST_CHECK;
 
+/* ---- fetch.c: a copy of the repository (--mirror) ---- */
+/* What cannot be fetched is a note: the cluster's Argo CD may still be able to. */
+int plan_fetch(struct plan *plan, struct err *err) MUST_CHECK;
+
 /* ---- render.c: what the commit holds, read from the repository at hand ---- */
 int plan_render(struct plan *plan, struct err *err) MUST_CHECK;
 /* Which apps the changes since a revision reach. */
@@ -89,6 +98,12 @@ int plan_build(struct plan *plan, struct err *err) MUST_CHECK;
 /* ---- reach.c: the cluster ---- */
 int deploy_reach(const struct plan *plan, struct http *http, struct reached *out,
                  struct err *err) MUST_CHECK;
+/* From every wait: a tunnel that ended with an error is started again, not without end. */
+int reach_tend(const struct plan *plan, struct reached *reached, struct err *err) MUST_CHECK;
+
+/* ---- remote.c: through the agent on the instance ---- */
+bool deploy_is_remote(const struct conf *conf, const struct deploy_options *options);
+int deploy_remotely(struct plan *plan, struct deploy_result *result, struct err *err) MUST_CHECK;
 
 /* ---- bootstrap.c: Argo CD where there is none ---- */
 int deploy_bootstrap(const struct plan *plan, struct kube *kube, struct err *err) MUST_CHECK;
@@ -116,6 +131,7 @@ enum step {
 };
 
 struct engine;
+struct deploy_restore;
 
 struct member {
     struct engine *engine;
@@ -145,6 +161,9 @@ struct member {
     int64_t degraded_since;
     int64_t retry_at; /* not before */
     int64_t refresh_at;
+    int64_t look_at; /* at its pods, for what is hopeless; 0: not */
+    int64_t hopeless_since;
+    int looks;
     enum argocd_verdict verdict;
     char *reason;
     enum err_code failure; /* when it failed by an error of the API */
@@ -156,7 +175,9 @@ struct engine {
     const struct run *run;
     struct events *events;
     const struct argocd_install *install;
+    struct reached *way;    /* to the cluster; NULL: nobody has to look after it */
     struct kube_lock *lock; /* NULL: none is needed */
+    struct deploy_restore *restore; /* NULL: nothing is put back */
     struct kube_watch *watch;
     struct member **members; /* sorted by name */
     size_t len, size;
@@ -182,6 +203,8 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
                  const struct argocd_install *install, struct events *events);
 void engine_clear(struct engine *engine);
 #define autoengine CLEANUP(engine_clear)
+/* Requests that are still on their way are given up. */
+void engine_halt(struct engine *engine);
 /* Starts the list and the watch; and what follows from the list before the first step. */
 void engine_list(struct engine *engine);
 void engine_prepare(struct engine *engine);
@@ -211,6 +234,12 @@ char *engine_missing(const struct engine *engine);
 /* Notes what an earlier commit or branch left behind. */
 void engine_name_leftovers(const struct engine *engine);
 
+/* ---- hopeless.c ---- */
+/* Fails what only waits for an image that cannot be pulled or for pods that are refused. Asks the cluster now and then; not from
+ * within a loop over the members. */
+void engine_look_for_hopeless(struct engine *engine);
+
+/* ---- member.c, ask.c ---- */
 /* Moves one on as far as it goes now. */
 void member_step(struct member *member);
 /* Live already, without any doing of ours. */
@@ -232,8 +261,23 @@ void ask_hold(struct member *member);
 void ask_termination(struct member *member);
 void ask_refresh(struct member *member);
 
+/* ---- restore.c: what was before ---- */
+
+struct deploy_restore *restore_new(void);
+void restore_free(struct deploy_restore *restore); /* NULL is fine */
+/* A commit that this run deploys. These two do nothing when `restore` is NULL. */
+void restore_expect(struct deploy_restore *restore, const char *commit);
+/* An application as the cluster shows it; `touched`: after our first change. */
+void restore_see(struct deploy_restore *restore, const cJSON *application, bool touched);
+/* At the end; the lease is still held. */
+int restore_run(const struct deploy_restore *restore, struct engine *engine,
+                struct deploy_result *result, struct err *err) MUST_CHECK;
+
 /* ---- result.c, explain.c ---- */
-void result_take(struct deploy_result *result, const struct engine *engine);
+/* What deploy_json has made of one, as far as people are told of it. */
+void result_from_json(struct deploy_result *result, const cJSON *json);
+/* `over`: all were live for long enough. */
+void result_take(struct deploy_result *result, const struct engine *engine, bool over);
 /* Events, logs and manifests behind what failed; best effort, within a time limit. */
 void explain_failures(const struct engine *engine, struct deploy_result *result);
 void result_add_cause(struct deploy_app *app, char *text /* taken */, const char *file, int line,

@@ -4,8 +4,9 @@
 #include <string.h>
 #include "necoops/base/text.h"
 
-#define UNSEEN_TIMES 3 /* deploy.askAgain: an operation that has not shown up is asked for again   \
-                        */
+#define UNSEEN_TIMES                                                                               \
+    3 /* deploy.askAgain: an operation that has not shown up is asked for again                    \
+       */
 #define REFRESHES_MOST 5
 #define LOSSES_MOST    3
 #define REVERTS_MOST   2
@@ -458,6 +459,9 @@ int64_t member_due(const struct member *member, int64_t at_most)
     }
     if (member->refresh_at && !member->pending) {
         at_most = sooner(member->refresh_at, now, at_most);
+    }
+    if (member->look_at) {
+        at_most = sooner(member->look_at, now, at_most);
     }
     if (member->token[0] && !member->token_seen) {
         int64_t at = member->waiting_since + unseen_ms(member);

@@ -45,6 +45,10 @@ static int check_known(const struct plan *plan, struct err *err)
         return 0;
     }
     autofree char *list = strv_join(&known, "', '");
+    if (!plan->cluster[0]) {
+        return err_set(err, ERR_USAGE, "--cluster wants a name; the configuration has%s%s%s",
+                       known.len ? " '" : " none", list, known.len ? "'" : "");
+    }
     return err_set(err, ERR_USAGE,
                    "cluster '%s' is not in the configuration%s%s%s; add clusters.%s.path",
                    plan->cluster, known.len ? ", which has '" : "", known.len ? list : "",
@@ -100,7 +104,12 @@ static int read_conf(struct plan *plan, struct err *err)
 
 static int open_repository(struct plan *plan, struct err *err)
 {
-    if (git_open(".", &plan->git, err) != 0) {
+    const char *mirror = plan->options->mirror;
+
+    if (mirror && plan_fetch(plan, err) != 0) {
+        return -1;
+    }
+    if (git_open(mirror ? mirror : ".", &plan->git, err) != 0) {
         if (err->code != ERR_NOT_FOUND) {
             return -1;
         }
@@ -119,6 +128,14 @@ int plan_make(const struct run *run, const struct conf *conf, const struct deplo
         return -1;
     }
     return 0;
+}
+
+int plan_check_cluster(const struct run *run, const struct conf *conf,
+                       const struct deploy_options *options, struct err *err)
+{
+    autoplan struct plan plan = {.run = run, .conf = conf, .options = options};
+
+    return read_conf(&plan, err);
 }
 
 void plan_clear(struct plan *plan)
@@ -168,12 +185,8 @@ bool plan_selects(const struct plan *plan, const struct argocd_app *app)
     return matched && (!plan->options->changed_since || strv_has(&plan->changed, app->name));
 }
 
-/* Applications that it makes are known only in the cluster. */
-static bool may_make_apps(const struct planned_app *planned)
+bool planned_makes_apps(const struct planned_app *planned)
 {
-    if (!planned->loaded || planned->set.outside) {
-        return true;
-    }
     for (size_t i = 0; i < planned->set.len; i++) {
         const cJSON *object = planned->set.docs[i].value;
 
@@ -196,7 +209,10 @@ bool plan_selects_none(const struct plan *plan)
         return false;
     }
     for (size_t i = 0; i < plan->len; i++) {
-        if (plan_selects(plan, &plan->apps[i].app) || may_make_apps(&plan->apps[i])) {
+        const struct argocd_app *planned = &plan->apps[i].app;
+
+        if (plan_selects(plan, planned) || !plan->apps[i].loaded || plan->apps[i].set.outside ||
+            planned_makes_apps(&plan->apps[i])) {
             return false;
         }
     }

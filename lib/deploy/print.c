@@ -11,7 +11,7 @@ static enum table_color color_of(const struct deploy_app *app)
 {
     switch (app->verdict) {
     case ARGOCD_DONE:
-        return TABLE_GOOD;
+        return app->unproven ? TABLE_WAIT : TABLE_GOOD;
     case ARGOCD_FAILED:
         return TABLE_BAD;
     default:
@@ -75,7 +75,7 @@ static void print_causes(const struct deploy_app *app, FILE *stream)
     }
 }
 
-void deploy_print(const struct deploy_result *result, FILE *stream, bool color)
+static void print_table(const struct deploy_result *result, FILE *stream, bool color)
 {
     static const char *const heading[] = {"APPLICATION", "REVISION", "SYNC", "HEALTH",
                                           "TIME",        "MESSAGE",  NULL};
@@ -91,4 +91,18 @@ void deploy_print(const struct deploy_result *result, FILE *stream, bool color)
     for (size_t i = 0; i < result->len; i++) {
         print_causes(&result->apps[i], stream);
     }
+}
+
+void deploy_print(const struct deploy_result *result, FILE *stream, bool color)
+{
+    if (result->output) {
+        fputs(result->output, stream);
+        return;
+    }
+    if (result->before) {
+        fprintf(stream, "Before the upgrade, at %.12s:\n", result->before->revision);
+        print_table(result->before, stream, color);
+        fprintf(stream, "\nUpgraded to %.12s:\n", result->revision);
+    }
+    print_table(result, stream, color);
 }

@@ -14,6 +14,8 @@
 #define TUNNEL_PAUSE_MS 200
 #define TUNNEL_MS       30000
 #define TUNNEL_GRACE_MS 2000
+#define TUNNEL_AGAIN_MS 1000
+#define TUNNELS_MOST    6
 
 /* In this file, so that who only looks at a cluster needs nothing of Git. */
 char *plan_key(const struct plan *plan, const char *key)
@@ -26,8 +28,11 @@ char *plan_key(const struct plan *plan, const char *key)
 static bool lives_on_instance(const struct plan *plan)
 {
     const char *name = conf_str(plan->conf, "instance.name");
+    autofree char *via = plan_key(plan, "via");
 
-    return name && strcmp(plan->cluster, name) == 0 && conf_str(plan->conf, "project");
+    /* where we run on it ourselves, it is there */
+    return name && strcmp(plan->cluster, name) == 0 && conf_str(plan->conf, "project") &&
+           strcmp(conf_str(plan->conf, via), "here") != 0;
 }
 
 static int no_cluster(const struct plan *plan, struct err *err, const char *why)
@@ -225,7 +230,45 @@ static int start_tunnel(const struct plan *plan, struct reached *reached, struct
     if (proc_start(&spec, &reached->tunnel, err) != 0) {
         return err_prefix(err, "tunnel of cluster '%s'", plan->cluster);
     }
+    reached->tunnels++;
+    reached->tunnel_since = run_mono_ms(plan->run);
     return 0;
+}
+
+/* A command that ends well may have left the tunnel behind, as ssh -f does. */
+static bool tunnel_broke(const struct reached *reached, int *status)
+{
+    return reached->tunnel > 0 && proc_ended(reached->tunnel, status) && *status != 0;
+}
+
+static int fail_of_tunnel(const struct plan *plan, int status, struct err *err)
+{
+    autofree char *key = plan_key(plan, "tunnel");
+    autostrv struct strv argv = STRV_INIT;
+
+    conf_strs(plan->conf, key, &argv);
+    autofree char *command = strv_join(&argv, " ");
+    return err_set(err, ERR_UNREACHABLE,
+                   "its tunnel ended with status %d: '%s'; see what it printed, or run it by hand (%s)",
+                   status, command, key);
+}
+
+int reach_tend(const struct plan *plan, struct reached *reached, struct err *err)
+{
+    int status;
+
+    if (!tunnel_broke(reached, &status) ||
+        run_mono_ms(plan->run) - reached->tunnel_since < TUNNEL_AGAIN_MS) {
+        return 0;
+    }
+    if (reached->tunnels == TUNNELS_MOST) {
+        return fail_of_tunnel(plan, status, err);
+    }
+    log_warning(plan->run->log, "the tunnel of cluster '%s' ended with status %d; starting it again",
+                plan->cluster, status);
+    proc_stop(reached->tunnel, 0);
+    reached->tunnel = 0;
+    return start_tunnel(plan, reached, err);
 }
 
 static int ask_version(struct kube *kube, int64_t retry_ms, struct err *err)
@@ -243,13 +286,20 @@ static int ask_version(struct kube *kube, int64_t retry_ms, struct err *err)
 }
 
 /* Until the tunnel carries, or has had its time. */
-static int wait_for_tunnel(const struct plan *plan, struct kube *kube, struct err *err)
+static int wait_for_tunnel(const struct plan *plan, const struct reached *reached, struct err *err)
 {
     int64_t until = run_mono_ms(plan->run) + TUNNEL_MS;
+    int status;
 
-    while (ask_version(kube, -1, err) != 0) {
-        if (err->code != ERR_UNREACHABLE || run_mono_ms(plan->run) > until) {
+    while (ask_version(reached->kube, -1, err) != 0) {
+        if (err->code != ERR_UNREACHABLE) {
             return -1;
+        }
+        if (run_mono_ms(plan->run) > until) {
+            return err_prefix(err, "its tunnel carries nothing after %d s", TUNNEL_MS / 1000);
+        }
+        if (tunnel_broke(reached, &status)) {
+            return fail_of_tunnel(plan, status, err);
         }
         err_clear(err);
         if (run_sleep(plan->run, TUNNEL_PAUSE_MS, "the tunnel", err) != 0) {
@@ -261,7 +311,7 @@ static int wait_for_tunnel(const struct plan *plan, struct kube *kube, struct er
 
 static int ask_cluster(const struct plan *plan, const struct reached *reached, struct err *err)
 {
-    int rc = reached->tunnel > 0 ? wait_for_tunnel(plan, reached->kube, err)
+    int rc = reached->tunnel > 0 ? wait_for_tunnel(plan, reached, err)
                                  : ask_version(reached->kube, ANSWER_MS, err);
 
     if (rc == 0) {
@@ -282,10 +332,10 @@ static int connect_cluster(const struct plan *plan, struct http *http, struct in
     autofree char *via_key = plan_key(plan, "via");
 
     if (strcmp(conf_str(plan->conf, via_key), "instance") == 0) {
-        return err_set(err, ERR_USAGE,
-                       "cluster '%s' is to be reached through the agent on its instance ('%s'), "
-                       "which this version cannot do; give clusters.%s.kubeconfig and via: direct",
-                       plan->cluster, via_key, plan->cluster);
+        return err_set(err, ERR_UNREACHABLE,
+                       "cluster '%s' is not reached from here, only through the agent on its "
+                       "instance ('%s')",
+                       plan->cluster, via_key);
     }
     if (load_kubeconfig(plan, http, instance, &config, err) != 0 ||
         start_tunnel(plan, reached, err) != 0 ||

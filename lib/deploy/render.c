@@ -107,10 +107,42 @@ static void note_definitions(struct plan *plan)
 
 /* ---- the order ---- */
 
+static bool some_make_apps(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->len; i++) {
+        if (planned_makes_apps(&plan->apps[i])) {
+            return true;
+        }
+    }
+    return plan->root_set.outside;
+}
+
+/* Each word of the line `number`; `seen`: the lines of those before it, by name. */
+static void check_order_line(const struct plan *plan, const char *line, size_t number,
+                             cJSON *seen)
+{
+    autostrv struct strv words = STRV_INIT;
+
+    strv_split(&words, line, ' ');
+    for (size_t i = 0; i < words.len; i++) {
+        const char *name = words.items[i];
+        int64_t before;
+
+        if (json_i64(cJSON_GetObjectItemCaseSensitive(seen, name), "", &before)) {
+            plan_note(plan, ORDER_FILE ":%zu: application '%s' has its turn on line %lld already",
+                      number, name, (long long)before);
+        } else if (!plan_app(plan, name) && !some_make_apps(plan)) {
+            plan_note(plan, ORDER_FILE ":%zu: '%s' renders no application '%s'", number,
+                      plan->path, name);
+        }
+        json_set_i64(seen, name, (int64_t)number);
+    }
+}
+
 static int load_order(struct plan *plan, struct err *err)
 {
     autobuf struct buf text = BUF_INIT(BUF_SMALL);
-    autostrv struct strv lines = STRV_INIT;
+    autojson cJSON *seen = json_object();
 
     if (git_read(plan->git, plan->commit, ORDER_FILE, &text, err) != 0) {
         if (err->code != ERR_NOT_FOUND) {
@@ -119,14 +151,19 @@ static int load_order(struct plan *plan, struct err *err)
         err_clear(err);
         return 0;
     }
-    strv_split(&lines, text.data, '\n');
-    for (size_t i = 0; i < lines.len; i++) {
-        char *line = lines.items[i];
+    const char *at = text.data;
+    for (size_t number = 1; *at; number++) {
+        size_t len = strcspn(at, "\n");
+        autofree char *line = xstrndup(at, strcspn(at, "#\r\n"));
 
-        line[strcspn(line, "#\r")] = '\0';
-        if (line[strspn(line, " \t")]) {
-            strv_add(&plan->order, line);
+        for (char *tab = line; (tab = strchr(tab, '\t')) != NULL;) {
+            *tab = ' ';
         }
+        if (line[strspn(line, " ")]) {
+            strv_add(&plan->order, line);
+            check_order_line(plan, line, number, seen);
+        }
+        at += len + (at[len] == '\n');
     }
     return 0;
 }

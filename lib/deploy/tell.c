@@ -209,7 +209,7 @@ static void tell_outcome(struct tell *tell, const struct err *how)
     }
     struct notify_outcome outcome = {
         .end = end_of(how),
-        .alert = is_alert(result, how),
+        .alert = is_alert(result, how) && !result->output, /* the agent's deploy has alerted */
         .reason = how->code != ERR_NONE ? err_text(how)
                   : result->no_cluster  ? "skipped: there is no cluster now"
                   : result->no_apps     ? "skipped: no application is concerned"

@@ -397,6 +397,9 @@ static enum page_tone tone_of(const struct draft *draft, const struct deploy_app
     if (draft->tell->options->dry_run || draft->tell->options->check_only || !app->started) {
         return app->verdict == ARGOCD_DONE ? PAGE_GOOD : PAGE_PLAIN;
     }
+    if (app->unproven) {
+        return PAGE_WAIT;
+    }
     enum page_tone tone = tone_of_state(argocd_verdict_name(app->verdict));
     return tone == PAGE_WAIT && draft->how->code != ERR_NONE && !ended_early ? PAGE_BAD : tone;
 }
@@ -422,6 +425,24 @@ static struct page_item item_of(struct draft *draft, const struct deploy_app *ap
     add_causes(draft, app, &item);
     add_resources(draft, app, &item);
     return item;
+}
+
+/* Those of the revision that was upgraded from come first. */
+static struct page_item *add_items(struct draft *draft, size_t *len)
+{
+    const struct deploy_result *result = draft->result, *before = result->before;
+    struct page_item *items = array(draft, result->len + (before ? before->len : 0),
+                                    sizeof(struct page_item));
+
+    for (size_t i = 0; before && i < before->len; i++) {
+        items[*len] = item_of(draft, &before->apps[i]);
+        items[(*len)++].name =
+            keep(draft, xasprintf("%s before the upgrade", before->apps[i].name));
+    }
+    for (size_t i = 0; i < result->len; i++) {
+        items[(*len)++] = item_of(draft, &result->apps[i]);
+    }
+    return items;
 }
 
 /* ---- at a glance ---- */
@@ -495,6 +516,11 @@ static void add_facts(struct draft *draft, struct page *page)
     size_t len = 0;
 
     facts[len++] = (struct page_fact){"Commit", revision, commit_url(draft, revision)};
+    if (result->before) {
+        const char *before = result->before->revision;
+
+        facts[len++] = (struct page_fact){"Upgrade from", before, commit_url(draft, before)};
+    }
     facts[len++] = (struct page_fact){"Subject", tell->subject};
     facts[len++] = (struct page_fact){"Author", tell->author};
     facts[len++] = (struct page_fact){"Repository", result->repo_url, draft->web};
@@ -513,16 +539,15 @@ int tell_write_page(const struct tell *tell, const struct events *events, const 
     const struct deploy_result *result = tell->result;
     CLEANUP(draft_clear) struct draft draft = {.tell = tell, .result = result, .how = how};
     autoerr struct err ignored = ERR_INIT;
-    struct page_item *items = array(&draft, result->len, sizeof(*items));
+    struct page_item *items;
+    size_t items_len = 0;
 
     if (git_open(".", &draft.git, &ignored) != 0) {
         draft.git = NULL;
     }
     draft.web = result->repo_url ? web_of(tell) : NULL;
     take_events(&draft, events ? events_kept(events) : NULL);
-    for (size_t i = 0; i < result->len; i++) {
-        items[i] = item_of(&draft, &result->apps[i]);
-    }
+    items = add_items(&draft, &items_len);
     struct page page = {
         .title = keep(&draft,
                       xasprintf("Deploy to %s", result->cluster ? result->cluster : "a cluster")),
@@ -535,7 +560,7 @@ int tell_write_page(const struct tell *tell, const struct events *events, const 
         .notes_len = result->notes.len,
         .items_name = "Applications",
         .items = items,
-        .items_len = result->len,
+        .items_len = items_len,
         .events = draft.events,
         .events_len = draft.events_len,
         .made_by = "necoops-deploy " NECOOPS_VERSION,

@@ -21,6 +21,8 @@ int gce_instance_get(struct gce *gce, const char *zone, const char *name_or_id, 
                                         .url = url,
                                         .query = query,
                                         .what = what,
+                                        /* a token may be among its items */
+                                        .secret = fields == NULL || strstr(fields, "metadata"),
                                         .permission = "compute.instances.get"};
 
     return gce_call(gce, &request, out, err);
@@ -87,6 +89,7 @@ int gce_instance_set_metadata(struct gce *gce, const char *zone, const char *nam
                                         .url = url,
                                         .request_id = request_id,
                                         .body = metadata,
+                                        .secret = true,
                                         .what = what,
                                         .permission = "compute.instances.setMetadata"};
 
@@ -104,8 +107,7 @@ int gce_instance_permissions(struct gce *gce, const char *zone, const char *name
     autojson cJSON *body = json_object();
     autojson cJSON *answer = NULL;
     cJSON *list = json_set_array(body, "permissions");
-    const struct gce_request request = {
-        .method = "POST", .url = url, .body = body, .what = what};
+    const struct gce_request request = {.method = "POST", .url = url, .body = body, .what = what};
 
     for (size_t i = 0; i < count; i++)
         json_push_str(list, permissions[i]);
@@ -115,7 +117,6 @@ int gce_instance_permissions(struct gce *gce, const char *zone, const char *name
     *out = cJSON_IsArray(granted) ? json_copy(granted) : json_array();
     return 0;
 }
-
 
 /* The server counts bytes of the console. Where the text has as many, the part that does not fit is
  * left for the next call; where bytes were replaced on the way, it cannot be, and is dropped. */
@@ -133,9 +134,9 @@ static int64_t take_text(const char *contents, int64_t start, int64_t next, stru
     return next;
 }
 
-int gce_serial_output(struct gce *gce, const char *zone, const char *name_or_id, int port,
-                      int64_t start, struct buf *text, int64_t *next, int64_t *lost,
-                      struct err *err)
+static int read_serial(struct gce *gce, const char *zone, const char *name_or_id, int port,
+                       int64_t start, int64_t retry_ms, struct buf *text, int64_t *next,
+                       int64_t *lost, struct err *err)
 {
     autofree char *url = gce_zone_url(gce, zone, "instances", name_or_id, "serialPort");
     autofree char *query = xasprintf("port=%d&start=%lld", port, (long long)start);
@@ -145,6 +146,7 @@ int gce_serial_output(struct gce *gce, const char *zone, const char *name_or_id,
                                         .query = query,
                                         .what = what,
                                         .permission = "compute.instances.getSerialPortOutput",
+                                        .retry_ms = retry_ms,
                                         .cap = (size_t)16 << 20};
     autojson cJSON *json = NULL;
     int64_t first = start;
@@ -158,6 +160,19 @@ int gce_serial_output(struct gce *gce, const char *zone, const char *name_or_id,
     *lost = start >= 0 && first > start ? first - start : 0;
     *next = take_text(json_str_or(json, "contents", ""), first, end, text);
     return 0;
+}
+
+int gce_serial_output(struct gce *gce, const char *zone, const char *name_or_id, int port,
+                      int64_t start, struct buf *text, int64_t *next, int64_t *lost,
+                      struct err *err)
+{
+    return read_serial(gce, zone, name_or_id, port, start, 0, text, next, lost, err);
+}
+
+int gce_serial_poll(struct gce *gce, const char *zone, const char *name_or_id, int port,
+                    int64_t start, struct buf *text, int64_t *next, int64_t *lost, struct err *err)
+{
+    return read_serial(gce, zone, name_or_id, port, start, -1, text, next, lost, err);
 }
 
 static const char *find_attribute(const cJSON *json, const char *space, const char *key)

@@ -81,19 +81,30 @@ static int ask(struct http *http, const struct http_request *request,
     return 0;
 }
 
-int metadata_get(struct http *http, const char *path, char **value, struct err *err)
+static int get(struct http *http, const char *path, bool secret, char **value, struct err *err)
 {
     autofree char *url = google_metadata_url(http_run(http), path);
     autofree char *what = xasprintf("metadata '%s'", path);
     autoresponse struct http_response response = {0};
-    const struct http_request request = metadata_request("GET", url, what);
+    struct http_request request = metadata_request("GET", url, what);
 
+    request.secret = secret;
     if (ask(http, &request, &response, err) < 0)
         return -1;
     if (memchr(response.body.data, '\0', response.body.len) != NULL)
         return err_set(err, ERR_PROTOCOL, "%s: its value is no text", what);
     *value = buf_steal(&response.body);
     return 0;
+}
+
+int metadata_get(struct http *http, const char *path, char **value, struct err *err)
+{
+    return get(http, path, false, value, err);
+}
+
+int metadata_get_secret(struct http *http, const char *path, char **value, struct err *err)
+{
+    return get(http, path, true, value, err);
 }
 
 /* ---- guest attributes ---- */
@@ -150,6 +161,16 @@ static int is_there(struct http *http, const char *url, const char *value, const
         return err->code == ERR_NOT_FOUND ? 0 : -1;
     return response.body.len == strlen(value) &&
            memcmp(response.body.data, value, response.body.len) == 0;
+}
+
+char *metadata_cpu_platform(struct http *http)
+{
+    autoerr struct err none = ERR_INIT;
+    char *platform = NULL;
+
+    if (metadata_present(http))
+        (void)!metadata_get(http, "instance/cpu-platform", &platform, &none);
+    return platform;
 }
 
 int metadata_put_guest_attribute(struct http *http, const char *space, const char *key,

@@ -58,16 +58,16 @@ static bool is_ours(const struct upload *upload, const struct gcs_object *object
            object->generation != upload->if_generation;
 }
 
-/* 412 after more than one try: the first may have been carried out, and only its answer was lost.
- */
+/* 412: an earlier try may have been carried out, and only its answer was lost. That there was one
+ * is not always known: libcurl sends a request again by itself when a connection that it used again
+ * turns out to be dead. */
 static int met_other_generation(const struct upload *upload, const struct http_response *response,
                                 struct gcs_object *out, struct err *err)
 {
     autogcsobject struct gcs_object now = {0};
     autoerr struct err ignored = ERR_INIT;
 
-    if (response->tries > 1 &&
-        gcs_stat(upload->gcs, upload->bucket, upload->name, 0, &now, &ignored) == 0 &&
+    if (gcs_stat(upload->gcs, upload->bucket, upload->name, 0, &now, &ignored) == 0 &&
         is_ours(upload, &now)) {
         *out = now;
         now = (struct gcs_object){0};

@@ -25,6 +25,8 @@ struct git {
     char *workdir; /* without a slash at its end; NULL when bare */
 };
 
+/* libgit2, once. */
+void git_setup(void);
 /* Sets ERR_FAILED (ERR_NOT_FOUND for GIT_ENOTFOUND) with libgit2's own words behind `format`. */
 int git_fail(struct err *err, int code, const char *format, ...) PRINTF_LIKE(3, 4);
 /* The commit of 40 hex digits; ERR_NOT_FOUND says how to fetch it. */

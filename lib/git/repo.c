@@ -2,6 +2,10 @@
 
 #include <ctype.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TREE_CACHED ((size_t)1 << 20)
 
 #ifdef __SANITIZE_ADDRESS__
 /* libgit2 1.5 loses the match data of each regular expression, such as those that it looks for
@@ -19,6 +23,9 @@ static void library_init(void)
     /* A CI container often runs as another user than the one that cloned. Nothing of a repository
      * is run here, so that is no danger. */
     git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+    /* a folder of many files is read for each of them: its tree must stay at hand (4 KiB by
+     * default) */
+    git_libgit2_opts(GIT_OPT_SET_CACHE_OBJECT_LIMIT, GIT_OBJECT_TREE, TREE_CACHED);
 }
 
 int git_fail(struct err *err, int code, const char *format, ...)
@@ -33,21 +40,52 @@ int git_fail(struct err *err, int code, const char *format, ...)
                    last && last->message ? last->message : "unknown reason");
 }
 
-int git_open(const char *path, struct git **out, struct err *err)
+/* A configuration of the user or the machine that cannot be read stops Git, too. */
+static int blame_configuration(struct err *err)
+{
+    git_config *config = NULL;
+    git_config_iterator *iterator = NULL;
+    int code = git_config_open_default(&config);
+
+    if (code == 0) {
+        code = git_config_iterator_new(&iterator, config);
+    }
+    git_config_iterator_free(iterator);
+    git_config_free(config);
+    if (code != 0) {
+        const char *home = getenv("HOME");
+        autofree char *before = xstrdup(err_text(err));
+
+        err_set(err, ERR_USAGE,
+                "%s; mend or remove Git's configuration (HOME is '%s'), or set HOME to a folder "
+                "without one",
+                before, home ? home : "");
+    }
+    return -1;
+}
+
+void git_setup(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, library_init);
+}
+
+int git_open(const char *path, struct git **out, struct err *err)
+{
     git_repository *repo = NULL;
     struct git *git;
     const char *workdir;
     int code;
 
-    pthread_once(&once, library_init);
+    git_setup();
     code = git_repository_open_ext(&repo, path, 0, NULL);
     if (code == GIT_ENOTFOUND) {
         return err_set(err, ERR_NOT_FOUND, "'%s' is in no Git repository", path);
     }
     if (code) {
-        return git_fail(err, code, "cannot open the Git repository at '%s'", path);
+        (void)!git_fail(err, code, "cannot open the Git repository at '%s'", path);
+        return blame_configuration(err);
     }
     git = xcalloc(1, sizeof(*git));
     git->repo = repo;
@@ -104,13 +142,22 @@ int git_resolve(struct git *git, const char *revision, struct git_id *commit, st
 {
     autoobject git_object *object = NULL;
     autoobject git_object *peeled = NULL;
-    int code = git_revparse_single(&object, git->repo, revision);
+    int code;
 
+    if (!revision[0]) {
+        return err_set(err, ERR_USAGE, "a revision is wanted, and it is empty");
+    }
+    code = git_revparse_single(&object, git->repo, revision);
     if (code == GIT_EAMBIGUOUS) {
         return err_set(err, ERR_USAGE, "revision '%s' is ambiguous; give more digits", revision);
     }
     if (code == 0) {
         code = git_object_peel(&peeled, object, GIT_OBJECT_COMMIT);
+    }
+    if (code && strcmp(revision, "HEAD") == 0 && git_repository_head_unborn(git->repo) == 1) {
+        return err_set(err, ERR_NOT_FOUND,
+                       "the repository '%s' has no commit yet; make one, or name another revision",
+                       git->workdir ? git->workdir : git_repository_path(git->repo));
     }
     if (code) {
         return err_set(err, ERR_NOT_FOUND, "revision '%s' is not in the repository '%s' (%s)",
@@ -222,7 +269,8 @@ int git_uncommitted(struct git *git, size_t most, struct strv *paths, struct err
         return 0;
     }
     git_status_options_init(&options, GIT_STATUS_OPTIONS_VERSION);
-    options.flags = GIT_STATUS_OPT_INCLUDE_UNTRACKED | GIT_STATUS_OPT_EXCLUDE_SUBMODULES;
+    options.flags = GIT_STATUS_OPT_INCLUDE_UNTRACKED | GIT_STATUS_OPT_RECURSE_UNTRACKED_DIRS |
+                    GIT_STATUS_OPT_EXCLUDE_SUBMODULES;
     code = git_status_foreach_ext(git->repo, &options, add_uncommitted, &seen);
     if (code < 0) {
         return git_fail(err, code, "cannot tell what is not committed in '%s'", git->workdir);

@@ -15,6 +15,7 @@ static const struct {
     [GOOGLE_OAUTH] = {"https://oauth2.googleapis.com/token", NULL, "/token"},
     [GOOGLE_STS] = {"https://sts.googleapis.com/v1/token", NULL, "/v1/token"},
     [GOOGLE_IAM] = {"https://iamcredentials.googleapis.com", NULL, ""},
+    [GOOGLE_SECRETS] = {"https://secretmanager.googleapis.com/v1", NULL, "/v1"},
 };
 
 #define EVERYTHING "NECOOPS_EMULATOR"

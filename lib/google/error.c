@@ -84,6 +84,20 @@ static bool is_one_of(const char *reason, const char *const *list)
     return false;
 }
 
+/* The token, not the account: Compute Engine's words and reason, then those of Cloud Storage. */
+static bool is_scope(const struct envelope *envelope)
+{
+    const cJSON *detail;
+
+    cJSON_ArrayForEach(detail, json_at(envelope->json, "error.details"))
+    {
+        if (strcmp(json_str_or(detail, "reason", ""), "ACCESS_TOKEN_SCOPE_INSUFFICIENT") == 0)
+            return true;
+    }
+    return strstr(envelope->message, "insufficient authentication scopes") != NULL ||
+           strstr(envelope->message, "scope(s) are not authorized") != NULL;
+}
+
 static int forbidden(const struct envelope *envelope, const char *what, const char *permission,
                      const char *account, struct err *err)
 {
@@ -101,6 +115,12 @@ static int forbidden(const struct envelope *envelope, const char *what, const ch
     if (is_one_of(envelope->reason, off))
         return err_set(err, ERR_DENIED, "%s: the API is not enabled in the project: %s", what,
                        envelope->message);
+    if (is_scope(envelope))
+        return err_set(err, ERR_DENIED,
+                       "%s: %s has too narrow a scope: %s; on an instance set "
+                       "instance.serviceAccount.scopes, elsewhere fetch a token with the scope "
+                       "https://www.googleapis.com/auth/cloud-platform",
+                       what, who, envelope->message);
     if (permission != NULL)
         return err_set(err, ERR_DENIED,
                        "%s: permission '%s' is denied to %s: %s; grant a role that has it", what,

@@ -6,6 +6,10 @@
 #include <string.h>
 
 #define SLICE_MS 1000 /* longest wait between two ticks of the progress */
+/* Streams side by side, well below the 100 that servers allow at least. With more than the server
+ * allows, libcurl (7.88, as Debian 12 has it) stops reading the connection, and all of them end in
+ * their time-outs. */
+#define STREAMS_MOST 32
 
 static const char *own(struct http_transfer *transfer, const char *text)
 {
@@ -52,6 +56,7 @@ struct http_transfer *http_start(struct http *http, const struct http_request *r
     if (!url_split(copy->url, &transfer->url))
         err_set(&transfer->err, ERR_USAGE, "'%s' is no http or https URL", copy->url);
     copy->what = own(transfer, request->what != NULL ? request->what : transfer->url.host);
+    transfer->multiplexed = !copy->http1 && strcmp(transfer->url.scheme, "https") == 0;
     transfer->first_start = run_mono_ms(http->run);
     transfer->due = transfer->first_start;
     *http->tail = transfer;
@@ -231,12 +236,23 @@ static void start(struct http_transfer *transfer)
     deliver(transfer);
 }
 
+/* As many streams as there may be are under way. */
+static bool is_full(const struct http *http)
+{
+    size_t count = 0;
+
+    for (const struct http_transfer *at = http->first; at != NULL; at = at->next)
+        count += at->multiplexed && at->state == RUNNING;
+    return count >= STREAMS_MOST;
+}
+
 static struct http_transfer *find_due(const struct http *http, int64_t now)
 {
     struct http_transfer *at = http->first;
+    bool full = is_full(http);
 
-    while (at != NULL &&
-           (at->state != QUEUED || at->cancelled || at->due > now || must_wait(http, at)))
+    while (at != NULL && (at->state != QUEUED || at->cancelled || at->due > now ||
+                          must_wait(http, at) || (full && at->multiplexed)))
         at = at->next;
     return at;
 }
@@ -333,11 +349,12 @@ static int64_t next_wait(const struct http *http, int64_t most)
 {
     int64_t now = run_mono_ms(http->run);
     int64_t wait = most < SLICE_MS ? most : SLICE_MS;
+    bool full = is_full(http);
 
     for (const struct http_transfer *at = http->first; at != NULL; at = at->next) {
         int64_t until = wait;
 
-        if (at->state == QUEUED && !must_wait(http, at))
+        if (at->state == QUEUED && !must_wait(http, at) && !(full && at->multiplexed))
             until = at->due - now;
         else if (at->state == RUNNING)
             until = transfer_patience(at, now);

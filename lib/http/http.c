@@ -87,6 +87,17 @@ const char *http_header(const struct http_response *response, const char *name)
     return NULL;
 }
 
+bool http_date(const struct http_response *response, int64_t *wall_ms)
+{
+    const char *value = http_header(response, "Date");
+    time_t seconds = value != NULL ? curl_getdate(value, NULL) : -1;
+
+    if (seconds < 0)
+        return false;
+    *wall_ms = (int64_t)seconds * 1000;
+    return true;
+}
+
 /* ---- one request ---- */
 
 struct single {

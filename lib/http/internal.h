@@ -29,6 +29,7 @@ struct http_transfer {
     enum transfer_state state;
     bool cancelled;           /* the owner is gone: nothing of its is touched any more */
     bool for_credential;      /* part of fetching a credential */
+    bool multiplexed;         /* may be a stream among others on one connection */
     struct retry_cause cause; /* how the last try ended */
 
     struct http_request request; /* its strings live in `strings`, its headers in `headers` */

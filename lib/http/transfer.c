@@ -225,16 +225,16 @@ static void set_connection(struct http_transfer *transfer)
 {
     const struct http_request *request = &transfer->request;
     CURL *easy = transfer->easy;
-    bool multiplexed = !request->http1 && strcmp(transfer->url.scheme, "https") == 0;
 
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-                     (long)(multiplexed ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, (long)multiplexed);
+    curl_easy_setopt(
+        easy, CURLOPT_HTTP_VERSION,
+        (long)(transfer->multiplexed ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, (long)transfer->multiplexed);
     if (request->http1 && transfer->handler.data != NULL)
         curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, STREAM_CHUNK);
 }

@@ -19,7 +19,7 @@ struct creation {
     struct gce *gce;
     const struct instance_spec *spec;
     const struct create_options *options;
-    char *image;  /* once it was looked up */
+    struct ladder ladder; /* once something is to be made */
     char *own_id; /* the instance that this run made, or NULL */
     int made;
     char *joined_id; /* the one whose setup was waited for */
@@ -89,18 +89,28 @@ static int end_ready(struct creation *creation, const cJSON *instance, struct cr
 
 /* ---- steps ---- */
 
+static int prepare(struct creation *creation, struct err *err)
+{
+    const struct create_options *options = creation->options;
+    autofree char *saved = NULL;
+    if (creation->ladder.len > 0)
+        return 0;
+    if (options->saved_on && options->saved_on(options->arg, &saved, err) < 0)
+        return -1;
+    return ladder_make(creation->run, creation->gce, creation->spec, saved, &creation->ladder, err);
+}
+
 static int make_one(struct creation *creation, struct err *err)
 {
     if (creation->made == MAX_MADE)
         return err_set(err, ERR_FAILED, "'%s' went away again and again while it was set up",
                        creation->spec->name);
-    if (!creation->image &&
-        ladder_image(creation->gce, creation->spec->conf, &creation->image, err) < 0)
+    if (prepare(creation, err) < 0)
         return -1;
     creation->inserted = run_mono_ms(creation->run);
     free_charp(&creation->own_id);
     creation->running = 0;
-    if (ladder_insert(creation->run, creation->gce, creation->spec, creation->image,
+    if (ladder_insert(creation->run, creation->gce, creation->spec, &creation->ladder,
                       &creation->own_id, err) < 0) {
         if (err->code != ERR_EXISTS)
             return -1;
@@ -120,7 +130,7 @@ static int await_operation(struct creation *creation, bool *found, struct err *e
         autojson cJSON *running = NULL;
         if (gce_operations_running(creation->gce, zones->items[i], creation->spec->name, &running,
                                    err) < 0)
-            return -1;
+            return find_zone_error(zones->items[i], err);
         const cJSON *operation = cJSON_GetArrayItem(running, 0);
         if (!operation)
             continue;
@@ -176,7 +186,7 @@ static int follow(struct creation *creation, const cJSON *instance, struct follo
     return -1;
 }
 
-/* Is this one still the only, or the oldest? A run that made one first waits for insertions that
+/* Is this one still the only, or the oldest, and nobody's to delete? A run that made one first waits for insertions that
  * began before this look: whoever inserts later sees ours, so of any two makers at least one sees
  * both. */
 static int look_again(struct creation *creation, const cJSON *instance, bool *settled,
@@ -187,8 +197,9 @@ static int look_again(struct creation *creation, const cJSON *instance, bool *se
     if ((creation->own_id && await_operation(creation, &waited, err) < 0) ||
         instance_find(creation->gce, creation->spec->name, &creation->spec->zones, &list, err) < 0)
         return -1;
-    *settled =
-        !waited && list.len > 0 && strcmp(instance_id(list.items[0]), instance_id(instance)) == 0;
+    *settled = !waited && list.len > 0 &&
+               strcmp(instance_id(list.items[0]), instance_id(instance)) == 0 &&
+               strcmp(instance_status(list.items[0]), "RUNNING") == 0;
     return 0;
 }
 
@@ -260,10 +271,9 @@ static int plan(struct creation *creation, const cJSON *instance, const char *wh
     out->total_ms = run_mono_ms(creation->run) - creation->started;
     if (instance && !why)
         return 0; /* nothing would be made: only waited for */
-    if (ladder_image(creation->gce, creation->spec->conf, &creation->image, err) < 0)
+    if (prepare(creation, err) < 0 || ladder_check(creation->gce, &creation->ladder, err) < 0)
         return -1;
-    out->instance = instance_spec_body(creation->spec, creation->spec->zones.items[0],
-                                       creation->spec->machine_types.items[0], creation->image);
+    out->instance = ladder_body(&creation->ladder, creation->spec, 0);
     return 0;
 }
 
@@ -331,7 +341,7 @@ int instance_create(const struct run *run, struct gce *gce, const struct instanc
     int stepped = 0;
     while (!done && stepped == 0)
         stepped = step(&creation, &result, &done, err);
-    free(creation.image);
+    ladder_clear(&creation.ladder);
     free(creation.own_id);
     free(creation.joined_id);
     if (stepped < 0) {

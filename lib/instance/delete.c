@@ -49,7 +49,7 @@ static int settle(const struct run *run, struct gce *gce, const char *name,
     for (size_t i = 0; i < zones->len; i++) {
         autojson cJSON *running = NULL;
         if (gce_operations_running(gce, zones->items[i], name, &running, err) < 0)
-            return -1;
+            return find_zone_error(zones->items[i], err);
         const cJSON *operation;
         cJSON_ArrayForEach(operation, running)
         {

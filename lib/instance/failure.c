@@ -55,7 +55,8 @@ void failure_settle(const struct run *run, struct gce *gce, const struct conf *c
                     const cJSON *instance, const struct create_options *options,
                     const struct buf *console)
 {
-    show_console(run, console);
+    if (!options->follow) /* else all of it was told as it came */
+        show_console(run, console);
     if (options->evidence)
         evidence_save(run, conf, instance, options->evidence);
     if (options->keep_failed)

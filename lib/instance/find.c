@@ -88,6 +88,14 @@ void instance_list_clear(struct instance_list *list)
     *list = (struct instance_list){.items = NULL};
 }
 
+/* "Invalid value for field 'zone': 'x'. Unknown zone." */
+int find_zone_error(const char *zone, struct err *err)
+{
+    if (err->code != ERR_INVALID || !strstr(err_text(err), "'zone'"))
+        return -1;
+    return err_set(err, ERR_USAGE, "there is no zone '%s'; see zones in the configuration", zone);
+}
+
 const char *instance_id(const cJSON *instance)
 {
     return json_str_or(instance, "id", "");

@@ -1,9 +1,12 @@
 #include "instance/ladder.h"
 
-#include <string.h>
+#include <stdlib.h>
+#include "instance/machine_types.h"
 #include "necoops/base/digest.h"
+#include "necoops/gce/cpu_platform.h"
+#include "necoops/instance/find.h"
 
-int ladder_image(struct gce *gce, const struct conf *conf, char **url, struct err *err)
+static int find_image(struct gce *gce, const struct conf *conf, char **url, struct err *err)
 {
     const char *project = conf_str(conf, "instance.image.project");
     const char *family = conf_str(conf, "instance.image.family");
@@ -40,20 +43,111 @@ static int check_machine_type(struct gce *gce, const char *zone, const char *mac
                        "there is no machine type '%s' in zone '%s'; see instance.machineTypes and "
                        "zones in the configuration",
                        machine_type, zone);
-    return -1;
+    return find_zone_error(zone, err);
 }
 
-static int try_rung(const struct run *run, struct gce *gce, const struct instance_spec *spec,
-                    const char *zone, const char *machine_type, const char *image, char **id,
-                    struct err *err)
+/* ---- rungs ---- */
+
+void ladder_clear(struct ladder *ladder)
 {
+    for (size_t i = 0; i < ladder->len; i++)
+        free(ladder->rungs[i].platform);
+    free(ladder->rungs);
+    free(ladder->image);
+    *ladder = (struct ladder){.rungs = NULL};
+}
+
+static void add_rungs(struct ladder *ladder, const struct instance_spec *spec, const char *type,
+                      const char *platform)
+{
+    for (size_t z = 0; z < spec->zones.len; z++) {
+        ladder->rungs = xrealloc(ladder->rungs, (ladder->len + 1) * sizeof *ladder->rungs);
+        ladder->rungs[ladder->len++] =
+            (struct rung){.zone = spec->zones.items[z],
+                          .machine_type = type,
+                          .platform = platform ? xstrdup(platform) : NULL};
+    }
+}
+
+/* What the configuration asks for counts where it is no older than what the snapshot needs. */
+static bool is_asked_for(const struct run *run, const struct instance_spec *spec, const char *saved)
+{
+    const char *asked = conf_str(spec->conf, "instance.minCpuPlatform");
+    if (!asked || cpu_platform_fits(saved, asked))
+        return asked != NULL;
+    log_warning(run->log,
+                "instance.minCpuPlatform '%s' does not run what was saved on '%s', as the snapshot "
+                "was: that counts",
+                asked, saved);
+    return false;
+}
+
+/* Types that no machine of the platform can be of are left out. */
+static int add_types(const struct run *run, const struct instance_spec *spec, const char *saved,
+                     struct ladder *ladder, struct err *err)
+{
+    for (size_t t = 0; t < spec->machine_types.len; t++) {
+        const char *type = spec->machine_types.items[t];
+        autofree char *platform = NULL;
+        if (machine_type_platform(type, saved, &platform, err) == 0)
+            add_rungs(ladder, spec, type, platform);
+        else
+            log_warning(run->log, "%s: it is left out", err_text(err));
+    }
+    if (ladder->len == 0)
+        return err_prefix(err, "instance.machineTypes");
+    err_clear(err);
+    return 0;
+}
+
+int ladder_make(const struct run *run, struct gce *gce, const struct instance_spec *spec,
+                const char *saved, struct ladder *out, struct err *err)
+{
+    CLEANUP(ladder_clear) struct ladder ladder = {.rungs = NULL};
+    if (!saved || is_asked_for(run, spec, saved)) {
+        for (size_t t = 0; t < spec->machine_types.len; t++)
+            add_rungs(&ladder, spec, spec->machine_types.items[t],
+                      conf_str(spec->conf, "instance.minCpuPlatform"));
+    } else if (add_types(run, spec, saved, &ladder, err) < 0) {
+        return -1;
+    }
+    if (find_image(gce, spec->conf, &ladder.image, err) < 0)
+        return -1;
+    *out = ladder;
+    ladder = (struct ladder){.rungs = NULL};
+    return 0;
+}
+
+int ladder_check(struct gce *gce, const struct ladder *ladder, struct err *err)
+{
+    for (size_t i = 0; i < ladder->len; i++) {
+        if (check_machine_type(gce, ladder->rungs[i].zone, ladder->rungs[i].machine_type, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+cJSON *ladder_body(const struct ladder *ladder, const struct instance_spec *spec, size_t index)
+{
+    const struct rung *rung = &ladder->rungs[index];
+    cJSON *body = instance_spec_body(spec, rung->zone, rung->machine_type, ladder->image);
+    cJSON_DeleteItemFromObjectCaseSensitive(body, "minCpuPlatform");
+    json_set_str(body, "minCpuPlatform", rung->platform);
+    return body;
+}
+
+/* ---- climbing ---- */
+
+static int try_rung(const struct run *run, struct gce *gce, const struct instance_spec *spec,
+                    const struct ladder *ladder, size_t index, char **id, struct err *err)
+{
+    const char *zone = ladder->rungs[index].zone, *type = ladder->rungs[index].machine_type;
     autofree char *what = xasprintf("creation of instance '%s' in %s", spec->name, zone);
     autojson cJSON *operation = NULL;
-    if (check_machine_type(gce, zone, machine_type, err) < 0)
+    if (check_machine_type(gce, zone, type, err) < 0)
         return -1;
-    progress_phase(run->progress, "create", "creating %s, %s in %s", spec->name, machine_type,
-                   zone);
-    autojson cJSON *body = instance_spec_body(spec, zone, machine_type, image);
+    progress_phase(run->progress, "create", "creating %s, %s in %s", spec->name, type, zone);
+    autojson cJSON *body = ladder_body(ladder, spec, index);
     if (gce_instance_insert(gce, zone, body, uuid_random().text, &operation, err) < 0 ||
         gce_operation_wait(gce, operation, what, err) < 0)
         return -1;
@@ -65,24 +159,24 @@ static int try_rung(const struct run *run, struct gce *gce, const struct instanc
 }
 
 int ladder_insert(const struct run *run, struct gce *gce, const struct instance_spec *spec,
-                  const char *image, char **id, struct err *err)
+                  const struct ladder *ladder, char **id, struct err *err)
 {
     autostrv struct strv tried = STRV_INIT;
-    for (size_t t = 0; t < spec->machine_types.len; t++) {
-        for (size_t z = 0; z < spec->zones.len; z++) {
-            const char *zone = spec->zones.items[z], *type = spec->machine_types.items[t];
-            if (try_rung(run, gce, spec, zone, type, image, id, err) == 0)
-                return 0;
-            if (!gce_is_stockout(err))
-                return -1;
-            log_warning(run->log, "no room for %s in %s: %s", type, zone, err_text(err));
-            strv_addf(&tried, "%s in %s", type, zone);
-            err_clear(err);
-        }
+    for (size_t i = 0; i < ladder->len; i++) {
+        const struct rung *rung = &ladder->rungs[i];
+        if (try_rung(run, gce, spec, ladder, i, id, err) == 0)
+            return 0;
+        if (!gce_is_stockout(err))
+            return -1;
+        log_warning(run->log, "no room for %s in %s: %s", rung->machine_type, rung->zone,
+                    err_text(err));
+        strv_addf(&tried, "%s in %s", rung->machine_type, rung->zone);
+        err_clear(err);
     }
     autofree char *list = strv_join(&tried, ", ");
-    return err_set(err, ERR_CAPACITY,
-                   "the cloud has no room for '%s' now (tried %s); try again later or add to 'zones' "
-                   "or 'instance.machineTypes'",
-                   spec->name, list);
+    return err_set(
+        err, ERR_CAPACITY,
+        "the cloud has no room for '%s' now (tried %s); try again later or add to 'zones' "
+        "or 'instance.machineTypes'",
+        spec->name, list);
 }

@@ -33,10 +33,12 @@ phase() { # PHASE MESSAGE
   json=$(printf '{"phase":"%s","message":"%s","time":"%s","bootId":"%s"}' "$1" \
     "$(printf %s "$2" | json_text)" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$boot_id")
   echo "necoops-phase: $json"
-  # The server takes ten writes a minute and may drop more without a word: read back.
+  # The server takes ten writes a minute and may drop more without a word: read back. That one is
+  # refused is no news on the console.
   for try in 1 2 3; do
-    meta instance/guest-attributes/necoops/phase -o /dev/null -X PUT --data-binary "$json" &&
-      [ "$(meta instance/guest-attributes/necoops/phase)" = "$json" ] && return 0
+    meta instance/guest-attributes/necoops/phase -o /dev/null -X PUT --data-binary "$json" \
+      2>/dev/null &&
+      [ "$(meta instance/guest-attributes/necoops/phase 2>/dev/null)" = "$json" ] && return 0
     [ "$try" = 3 ] || sleep 7
   done
   echo "necoops: the phase '$1' could not be written as a guest attribute" >&2
@@ -148,6 +150,32 @@ install_programs() {
   mv "$home.new" "$home" || fail "$home cannot be replaced"
 }
 
+# The agent runs tools for CI; systemd starts it again when it dies, and lets what it ran end by itself.
+start_agent() {
+  local agent unit=$root/etc/systemd/system/necoops-agent.service
+  agent=$(command -v necoops-agent) || {
+    echo "necoops: there is no necoops-agent here: CI cannot reach this instance's cluster" >&2
+    return 0
+  }
+  mkdir -p "${unit%/*}"
+  cat >"$unit" <<UNIT || fail "$unit cannot be written"
+[Unit]
+Description=necoops agent: runs tools for CI
+After=network-online.target
+[Service]
+Environment="NECOOPS_CONFIG=$NECOOPS_CONFIG"
+Environment="PATH=$PATH"
+ExecStart=$agent${snapshot_to:+ --set snapshot.to=$root$snapshot_to}
+KillMode=process
+Restart=always
+RestartSec=1
+[Install]
+WantedBy=multi-user.target
+UNIT
+  { systemctl daemon-reload && systemctl restart necoops-agent.service; } ||
+    fail "the agent could not be started"
+}
+
 trap 'fail "ended early"' EXIT
 mkdir -p "$state" && chmod 700 "$state"
 if [ -e "$kept/booted" ]; then
@@ -191,6 +219,9 @@ if [ -n "$snapshot_source" ]; then
   # What the setup constructed there is what the snapshot stands for.
   run_step necoops-snapshot-load --replace --set "snapshot.to=$root$snapshot_to"
 fi
+
+step=agent
+start_agent
 
 trap - EXIT
 phase ready "all steps done"

@@ -5,7 +5,7 @@
 #include "necoops/base/text.h"
 #include "necoops/yaml/yaml.h"
 
-#define SIDE_BY_SIDE   32
+#define SIDE_BY_SIDE   12 /* each is a TLS handshake where the server speaks HTTP/1.1 */
 #define ESTABLISHED_MS 30000
 #define LOOK_AGAIN_MS  200
 

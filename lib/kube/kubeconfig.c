@@ -258,6 +258,24 @@ static const char *current_context(const struct files *files)
     return NULL;
 }
 
+static int no_context(const struct files *files, const char *context, struct err *err)
+{
+    autostrv struct strv names = STRV_INIT;
+
+    for (size_t i = 0; i < files->len; i++) {
+        const cJSON *entry;
+
+        cJSON_ArrayForEach(entry, json_at(files->items[i].doc, "contexts"))
+        {
+            strv_add(&names, json_str_or(entry, "name", ""));
+        }
+    }
+    autofree char *list = strv_join(&names, "', '");
+    return err_set(err, ERR_USAGE, "%s: there is no context '%s'; it has %s%s%s",
+                   files->items[0].name, context, names.len ? "'" : "none", list,
+                   names.len ? "'" : "");
+}
+
 static int resolve(const struct files *files, const char *context, struct kubeconfig *out,
                    struct err *err)
 {
@@ -272,7 +290,7 @@ static int resolve(const struct files *files, const char *context, struct kubeco
     }
     entry = find_entry(files, "contexts", "context", context, &file);
     if (!entry) {
-        return err_set(err, ERR_USAGE, "%s: there is no context '%s'", first, context);
+        return no_context(files, context, err);
     }
     name = json_str_or(entry, "cluster", "");
     cluster = find_entry(files, "clusters", "cluster", name, &cluster_file);

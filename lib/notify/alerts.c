@@ -299,8 +299,9 @@ void alerts_ended(struct notify *notify, const struct notify_outcome *outcome)
 
     if (!post_is_possible(notify)) {
         if (notify->service_path && outcome->alert) {
-            log_info(notify->run->log, "the Alertmanager was not told: it lies in the cluster, "
-                                       "which was not reached; notify.alertmanager.url would do");
+            log_warning(notify->run->log,
+                        "the Alertmanager was not told: it lies in the cluster, which was not "
+                        "reached; notify.alertmanager.url would do");
         }
         return;
     }

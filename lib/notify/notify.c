@@ -2,28 +2,18 @@
 #include "internal.h"
 
 #include <string.h>
+#include "necoops/base/ci.h"
 
 #define SLOW_AGAIN_MS 60000
 
 /* ---- links ---- */
 
-/* The page of this CI job: CircleCI's and GitHub's variables. */
+/* What is no http or https URL is not shown as a link. */
 static char *build_link(const struct run *run)
 {
-    const char *circle = run_env(run, "CIRCLE_BUILD_URL");
-    const char *server = run_env(run, "GITHUB_SERVER_URL");
-    const char *repository = run_env(run, "GITHUB_REPOSITORY");
-    const char *id = run_env(run, "GITHUB_RUN_ID");
-    autofree char *github = NULL;
+    autofree char *page = ci_page(run);
 
-    if (notify_link(circle)) {
-        return xstrdup(circle);
-    }
-    if (!server || !repository || !id) {
-        return NULL;
-    }
-    github = xasprintf("%s/%s/actions/runs/%s", server, repository, id);
-    return notify_link(github) ? steal(github) : NULL;
+    return notify_link(page) ? steal(page) : NULL;
 }
 
 static char *report_link(const struct run *run, const struct conf *conf)

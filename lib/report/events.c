@@ -1,6 +1,7 @@
 #include "necoops/report/events.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include "necoops/base/timefmt.h"
@@ -16,7 +17,9 @@ struct events {
 
 int events_open(const struct run *run, const char *path, struct events **out, struct err *err)
 {
-    FILE *file = path ? fopen(path, "we") : NULL;
+    /* appending: the agent's events may come before ours (remote.h) */
+    int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666) : -1;
+    FILE *file = fd >= 0 ? fdopen(fd, "a") : NULL;
     struct events *events;
 
     if (path && !file) {

@@ -74,6 +74,25 @@ static const struct page_cause *first_place(const struct page_item *item)
     return found;
 }
 
+/* Why, where that says more than the item's message, and the place. */
+static void add_first_place(struct buf *out, const struct page_item *item)
+{
+    const struct page_cause *cause = first_place(item);
+
+    if (!cause) {
+        return;
+    }
+    autofree char *first = xstrndup(cause->text, strcspn(cause->text, "\n"));
+
+    if (!item->message || !strstr(item->message, first)) {
+        buf_adds(out, "<br><span class=\"why\">");
+        page_add_text(out, first, PAGE_LINE_MOST);
+        buf_adds(out, "</span>");
+    }
+    buf_adds(out, "<br>");
+    page_add_place(out, cause);
+}
+
 static void add_wrong(struct buf *out, const struct page *page)
 {
     bool any = false;
@@ -91,10 +110,7 @@ static void add_wrong(struct buf *out, const struct page *page)
         buf_adds(out, "</a> <span>");
         page_add_text(out, item->message, PAGE_LINE_MOST);
         buf_adds(out, "</span>");
-        if (first_place(item)) {
-            buf_adds(out, "<br>");
-            page_add_place(out, first_place(item));
-        }
+        add_first_place(out, item);
         buf_adds(out, "</li>\n");
     }
     buf_adds(out, any ? "</ul>\n" : "");

@@ -57,6 +57,12 @@ void page_add_link(struct buf *out, const char *text, const char *url)
     buf_adds(out, "</a>");
 }
 
+/* A commit's name, which no line break may tear apart. */
+static bool is_hash(const char *text)
+{
+    return strlen(text) == 40 && strspn(text, "0123456789abcdef") == 40;
+}
+
 void page_add_facts(struct buf *out, const struct page_facts *facts)
 {
     bool any = false;
@@ -71,7 +77,7 @@ void page_add_facts(struct buf *out, const struct page_facts *facts)
         any = true;
         buf_adds(out, "<div><dt>");
         page_add_text(out, fact->name, PAGE_LINE_MOST);
-        buf_adds(out, "</dt><dd>");
+        buf_adds(out, is_hash(fact->value) ? "</dt><dd class=\"hash\">" : "</dt><dd>");
         page_add_link(out, fact->value, fact->url);
         buf_adds(out, "</dd></div>\n");
     }

@@ -16,6 +16,11 @@
 #define WINDOW_MAX    ((uint64_t)128 << 20)
 #define PUBLISH_BYTES ((size_t)512 << 10)
 #define AHEAD_BYTES   ((size_t)4 << 20)
+/* The largest content of a frame that is worth a slot; larger ones are decoded as a stream. */
+#define FRAME_CONTENT_MAX ((size_t)4 << 20)
+#define FRAMES_MEMORY     ((size_t)40 << 20)
+#define FRAMES_SLOTS_MAX  16
+#define WORKERS_MAX       8
 /* libzstd may write a little beyond a block while copying matches. */
 #define OVERRUN      64
 #define BLOCK_HEADER 3
@@ -193,14 +198,46 @@ static int collect_blocks(struct zstd *z, struct packed *packed)
     }
 }
 
+static void *open_context(int level)
+{
+    (void)level;
+    return ZSTD_createDCtx();
+}
+
+static void close_context(void *context)
+{
+    ZSTD_freeDCtx(context);
+}
+
+static int decode_frame(void *context, const unsigned char *in, size_t len, unsigned char *out,
+                        size_t *out_len, struct err *err)
+{
+    size_t made = ZSTD_decompressDCtx(context, out, *out_len, in, len);
+    if (ZSTD_isError(made))
+        return err_set(err, ERR_FAILED, "zstd stream is corrupt: %s", ZSTD_getErrorName(made));
+    if (made != *out_len)
+        return err_set(err, ERR_FAILED, "zstd stream is corrupt: a frame is shorter than it says");
+    return 0;
+}
+
 static int fit_frames(struct zstd *z, size_t content)
 {
-    if (z->frames && frames_content_max(z->frames) >= content)
+    if (z->frames && frames_out_max(z->frames) >= content)
         return 0;
     if (z->frames && frames_drain(z->frames, z->err) != 0)
         return -1;
     frames_retire(steal(z->frames));
-    return frames_new(content, z->out, &z->frames, z->err);
+    /* What does not pack grows a little; blocks that were flushed early add to that. */
+    size_t packed = ZSTD_compressBound(content) + content / 8 + ((size_t)64 << 10);
+    size_t slots = FRAMES_MEMORY / (packed + content);
+    const struct frames_spec spec = {.in_max = packed,
+                                     .out_max = content,
+                                     .slots = slots < FRAMES_SLOTS_MAX ? slots : FRAMES_SLOTS_MAX,
+                                     .workers = frames_workers(WORKERS_MAX),
+                                     .open = open_context,
+                                     .close = close_context,
+                                     .work = decode_frame};
+    return frames_new(&spec, z->out, &z->frames, z->err);
 }
 
 static int whole_frame(struct zstd *z, const unsigned char *head, size_t len,
@@ -255,7 +292,7 @@ static int frame(struct zstd *z)
     if (header.dictID != 0)
         return err_set(z->err, ERR_FAILED, "zstd frame needs a dictionary, which is not supported");
     /* One of no length, too, is left to the stream. */
-    if (header.frameContentSize - 1 < FRAMES_CONTENT_MAX)
+    if (header.frameContentSize - 1 < FRAME_CONTENT_MAX)
         return whole_frame(z, head, (size_t)len, &header, mark);
     return streamed_frame(z, head, (size_t)len, &header, mark);
 }

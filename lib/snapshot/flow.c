@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "snapshot/flow.h"
@@ -69,4 +70,14 @@ int flow_check(struct flow *flow, struct err *err)
         err_move(err, &flow->first);
     pthread_mutex_unlock(&flow->lock);
     return failed ? -1 : 0;
+}
+
+int flow_thread(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int code = pthread_create(thread, NULL, run, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code;
 }

@@ -1,4 +1,4 @@
-/* What the stages of a load share: the first failure, and a descriptor that wakes the thread that
+/* What the stages of a load or a save share: the first failure, and a descriptor that wakes the thread that
  * drives HTTP. */
 #ifndef SNAPSHOT_FLOW_H
 #define SNAPSHOT_FLOW_H
@@ -21,5 +21,7 @@ int flow_fd(const struct flow *flow);
 /* Main thread: 0 while all is well, else -1 with the failure, which moves into `err`. Takes the
  * wake-ups in. */
 int flow_check(struct flow *flow, struct err *err) MUST_CHECK;
+/* Starts the thread of a stage; signals stay the main thread's. 0, or an error number. */
+int flow_thread(pthread_t *thread, void *(*run)(void *), void *arg) MUST_CHECK;
 
 #endif

@@ -2,23 +2,20 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <zstd.h>
 #include "snapshot/decode.h"
+#include "snapshot/flow.h"
 
-#define MEMORY_MAX  ((size_t)40 << 20)
-#define SLOTS_MIN   2
-#define SLOTS_MAX   16
-#define WORKERS_MAX 8
+#define SLOTS_MIN 2
+#define SLOTS_MAX (FRAMES_WORKERS_MAX + 8)
 
 enum slot_state { SLOT_FREE, SLOT_READY, SLOT_WORKING, SLOT_DONE, SLOT_BROKEN };
 
 struct slot {
-    unsigned char *packed;
-    unsigned char *plain;
-    size_t len;
-    size_t content;
+    unsigned char *in;
+    unsigned char *out;
+    size_t in_len;
+    size_t out_len;
     struct mark mark;
     enum slot_state state;
 };
@@ -27,12 +24,12 @@ struct slot {
  * that order. */
 struct frames {
     struct queue *out;
+    struct frames_spec spec;
     unsigned char *memory;
     size_t memory_len;
-    size_t content_max, packed_max;
     struct slot slot[SLOTS_MAX];
     size_t slots;
-    pthread_t worker[WORKERS_MAX];
+    pthread_t worker[FRAMES_WORKERS_MAX];
     int workers;
 
     pthread_mutex_t lock;
@@ -49,16 +46,6 @@ struct frames {
 };
 
 /* ---- workers ---- */
-
-static int decode_slot(ZSTD_DCtx *context, struct slot *slot, struct err *err)
-{
-    size_t made = ZSTD_decompressDCtx(context, slot->plain, slot->content, slot->packed, slot->len);
-    if (ZSTD_isError(made))
-        return err_set(err, ERR_FAILED, "zstd stream is corrupt: %s", ZSTD_getErrorName(made));
-    if (made != slot->content)
-        return err_set(err, ERR_FAILED, "zstd stream is corrupt: a frame is shorter than it says");
-    return 0;
-}
 
 static void release(void *arg, uint64_t number)
 {
@@ -81,8 +68,8 @@ static void put_done(struct frames *frames)
         struct slot *slot = &frames->slot[number % frames->slots];
         if (slot->state != SLOT_DONE)
             break;
-        struct span span = {.data = slot->plain,
-                            .len = slot->content,
+        struct span span = {.data = slot->out,
+                            .len = slot->out_len,
                             .release = release,
                             .arg = frames,
                             .cookie = number,
@@ -120,7 +107,8 @@ static void *worker_main(void *arg)
 {
     struct frames *frames = arg;
     struct err err = ERR_INIT;
-    ZSTD_DCtx *context = ZSTD_createDCtx();
+    const struct frames_spec *spec = &frames->spec;
+    void *context = spec->open(spec->level);
     pthread_mutex_lock(&frames->lock);
     for (;;) {
         while (frames->taken == frames->submitted && !frames->stopping)
@@ -133,36 +121,32 @@ static void *worker_main(void *arg)
         if (!context)
             err_set(&err, ERR_FAILED, "out of memory");
         else
-            (void)decode_slot(context, slot, &err);
+            (void)!spec->work(context, slot->in, slot->in_len, slot->out, &slot->out_len, &err);
         pthread_mutex_lock(&frames->lock);
         finish_slot(frames, slot, &err);
     }
     pthread_mutex_unlock(&frames->lock);
-    ZSTD_freeDCtx(context);
+    spec->close(context);
     return NULL;
 }
 
 /* ---- set-up ---- */
 
-static int processors(void)
+int frames_workers(int most)
 {
     cpu_set_t set;
     int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-    return count < WORKERS_MAX ? count : WORKERS_MAX;
+    return count < most ? count : most;
 }
 
 static int start_workers(struct frames *frames, struct err *err)
 {
-    int wanted = processors();
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int wanted = frames->spec.workers;
     int code = 0;
     while (frames->workers < wanted && code == 0) {
-        code = pthread_create(&frames->worker[frames->workers], NULL, worker_main, frames);
+        code = flow_thread(&frames->worker[frames->workers], worker_main, frames);
         frames->workers += code == 0;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (frames->workers > 0)
         return 0;
     return err_set_errno(err, ERR_FAILED, code, "cannot start a thread");
@@ -170,29 +154,27 @@ static int start_workers(struct frames *frames, struct err *err)
 
 static void divide_memory(struct frames *frames)
 {
-    size_t each = frames->packed_max + frames->content_max;
+    size_t each = frames->spec.in_max + frames->spec.out_max;
     for (size_t i = 0; i < frames->slots; i++) {
-        frames->slot[i].packed = frames->memory + i * each;
-        frames->slot[i].plain = frames->memory + i * each + frames->packed_max;
+        frames->slot[i].in = frames->memory + i * each;
+        frames->slot[i].out = frames->memory + i * each + frames->spec.in_max;
     }
 }
 
-int frames_new(size_t content, struct queue *out, struct frames **result, struct err *err)
+int frames_new(const struct frames_spec *spec, struct queue *out, struct frames **result,
+               struct err *err)
 {
-    /* What does not pack grows a little; blocks that were flushed early add to that. */
-    size_t packed = ZSTD_compressBound(content) + content / 8 + ((size_t)64 << 10);
-    size_t slots = MEMORY_MAX / (packed + content);
+    size_t slots = spec->slots;
     slots = slots < SLOTS_MIN ? SLOTS_MIN : slots > SLOTS_MAX ? SLOTS_MAX : slots;
-    size_t len = slots * (packed + content);
+    size_t len = slots * (spec->in_max + spec->out_max);
     void *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return err_set(err, ERR_FAILED, "out of memory for %zu frames", slots);
     struct frames *frames = xcalloc(1, sizeof(*frames));
     frames->out = out;
+    frames->spec = *spec;
     frames->memory = memory;
     frames->memory_len = len;
-    frames->content_max = content;
-    frames->packed_max = packed;
     frames->slots = slots;
     pthread_mutex_init(&frames->lock, NULL);
     pthread_cond_init(&frames->moved, NULL);
@@ -227,9 +209,9 @@ void frames_retire(struct frames *frames)
     free(frames);
 }
 
-size_t frames_content_max(const struct frames *frames)
+size_t frames_out_max(const struct frames *frames)
 {
-    return frames->content_max;
+    return frames->spec.out_max;
 }
 
 /* ---- the collecting thread ---- */
@@ -242,16 +224,16 @@ unsigned char *frames_begin(struct frames *frames, size_t *size)
         pthread_cond_wait(&frames->moved, &frames->lock);
     bool free_slot = !frames->broken && !frames->aborted;
     pthread_mutex_unlock(&frames->lock);
-    *size = frames->packed_max;
-    return free_slot ? slot->packed : NULL;
+    *size = frames->spec.in_max;
+    return free_slot ? slot->in : NULL;
 }
 
-void frames_submit(struct frames *frames, size_t len, size_t content, struct mark mark)
+void frames_submit(struct frames *frames, size_t len, size_t out_len, struct mark mark)
 {
     struct slot *slot = &frames->slot[frames->submitted % frames->slots];
     pthread_mutex_lock(&frames->lock);
-    slot->len = len;
-    slot->content = content;
+    slot->in_len = len;
+    slot->out_len = out_len;
     slot->mark = mark;
     slot->state = SLOT_READY;
     frames->submitted++;

@@ -2,6 +2,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include "necoops/base/timefmt.h"
+#include "snapshot/facts.h"
 #include "snapshot/gate.h"
 
 static void free_certificate(X509 **certificate)
@@ -17,19 +18,13 @@ static X509 *read_pem(const char *pem)
     return certificate;
 }
 
-static int64_t time_ms(const ASN1_TIME *time)
-{
-    struct tm tm = {0};
-    return ASN1_TIME_to_tm(time, &tm) == 1 ? (int64_t)timegm(&tm) * 1000 : 0;
-}
-
 int gate_check_certificate(const char *pem, const char *what, int64_t now_ms, struct err *err)
 {
     CLEANUP(free_certificate) X509 *certificate = read_pem(pem);
     if (!certificate)
         return err_set(err, ERR_FAILED, "%s cannot be read", what);
-    int64_t from = time_ms(X509_get0_notBefore(certificate));
-    int64_t to = time_ms(X509_get0_notAfter(certificate));
+    int64_t from = facts_time_ms(X509_get0_notBefore(certificate));
+    int64_t to = facts_time_ms(X509_get0_notAfter(certificate));
     struct time_text now = time_rfc3339(now_ms);
     if (now_ms < from) {
         struct time_text text = time_rfc3339(from);

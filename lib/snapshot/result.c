@@ -1,4 +1,4 @@
-#include "necoops/snapshot/snapshot.h"
+#include "snapshot/phases.h"
 
 void snapshot_result_clear(struct snapshot_result *result)
 {
@@ -27,12 +27,6 @@ cJSON *snapshot_result_json(const struct snapshot_options *options,
     }
     if (result->nodes > 0)
         json_set_i64(json, "nodesReady", result->nodes);
-    cJSON *phases = json_set_array(json, "phases");
-    for (size_t i = 0; i < result->phase_count; i++) {
-        cJSON *phase = json_object();
-        json_set_str(phase, "name", result->phases[i].name);
-        json_set_i64(phase, "milliseconds", result->phases[i].ms);
-        json_push(phases, phase);
-    }
+    phases_json(json, result->phases, result->phase_count);
     return json;
 }

@@ -1,13 +1,11 @@
 #include "snapshot/set.h"
 
 #include <string.h>
-#include "necoops/base/proc.h"
 #include "necoops/base/text.h"
 #include "necoops/base/timefmt.h"
+#include "necoops/gce/cpu_platform.h"
 #include "snapshot/download.h"
-
-#define QEMU    "qemu-system-x86_64"
-#define QEMU_MS ((int64_t)10 * 1000)
+#include "snapshot/facts.h"
 
 void set_clear(struct set *set)
 {
@@ -84,26 +82,14 @@ static int check_cpu(struct http *http, const struct snapshot_options *options,
                    manifest->cpu_platform, have, manifest->cpu_platform);
 }
 
-/* "QEMU emulator version 7.2.11 (Debian …)"; without QEMU there is nothing to compare. */
+/* Without QEMU there is nothing to compare. */
 static int check_qemu(const struct run *run, const struct manifest *manifest, struct err *err)
 {
-    if (!manifest->qemu_version)
+    autofree char *have = manifest->qemu_version ? facts_qemu_version(run) : NULL;
+    if (!have || version_fits(manifest->qemu_version, have))
         return 0;
-    CLEANUP(err_clear) struct err none = ERR_INIT;
-    const char *const argv[] = {QEMU, "--version", NULL};
-    struct proc_spec spec = {.argv = argv, .timeout_ms = QEMU_MS};
-    struct proc_result result = {.out = BUF_INIT(BUF_SMALL), .error = BUF_INIT(BUF_SMALL)};
-    int status = 0;
-    if (proc_run(run, &spec, &result, &none) == 0 && result.status == 0) {
-        const char *word = strstr(result.out.data, "version ");
-        const char *version = word ? word + strlen("version ") : manifest->qemu_version;
-        if (!version_fits(manifest->qemu_version, version))
-            status = err_set(err, ERR_FAILED, "it was saved with QEMU %s, and here is %.*s",
-                             manifest->qemu_version, (int)strcspn(version, " (\n"), version);
-    }
-    buf_clear(&result.out);
-    buf_clear(&result.error);
-    return status;
+    return err_set(err, ERR_FAILED, "it was saved with QEMU %s, and here is %s",
+                   manifest->qemu_version, have);
 }
 
 static int check_use(struct http *http, const struct snapshot_options *options,
@@ -118,18 +104,6 @@ static int check_use(struct http *http, const struct snapshot_options *options,
 }
 
 /* ---- finding it ---- */
-
-static int read_json(struct gcs *gcs, const char *url, struct gcs_object *named, cJSON **json,
-                     struct err *err)
-{
-    autofree char *bucket = NULL;
-    autofree char *name = NULL;
-    autobuf struct buf text = BUF_INIT(MANIFEST_MAX);
-    if (gcs_split_url(url, &bucket, &name, err) != 0 ||
-        gcs_read(gcs, bucket, name, 0, &text, named, err) != 0)
-        return -1;
-    return json_parse(text.data, text.len, url, json, err);
-}
 
 static int set_from_json(struct gcs *gcs, struct http *http, const struct snapshot_options *options,
                          const cJSON *json, struct set *set, struct err *err)
@@ -149,7 +123,7 @@ static int try_set(struct gcs *gcs, struct http *http, const struct snapshot_opt
     autojson cJSON *json = NULL;
     set_clear(set);
     set->url = xstrdup(url);
-    if (read_json(gcs, url, &set->named, &json, err) != 0)
+    if (manifest_read(gcs, url, &set->named, &json, err) != 0)
         return -1;
     return set_from_json(gcs, http, options, json, set, err);
 }
@@ -226,7 +200,7 @@ int set_find(struct gcs *gcs, struct http *http, const struct snapshot_options *
     int result;
     if (!text_ends(options->source, ".json"))
         result = set_from_object(gcs, &set, err);
-    else if (read_json(gcs, options->source, &set.named, &json, err) != 0)
+    else if (manifest_read(gcs, options->source, &set.named, &json, err) != 0)
         result = -1;
     else if (json_is_pointer(json))
         result = set_from_pointer(gcs, http, options, json, &set, err);

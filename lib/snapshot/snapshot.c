@@ -9,6 +9,7 @@
 #include "snapshot/gate.h"
 #include "snapshot/kubeconfig.h"
 #include "snapshot/note.h"
+#include "snapshot/phases.h"
 #include "snapshot/place.h"
 #include "snapshot/rate.h"
 #include "snapshot/restore.h"
@@ -22,7 +23,7 @@ struct load {
     struct set set;
     struct place *place;
     cJSON *note; /* of what is there, or will be; NULL: not known */
-    int64_t phase_start;
+    struct phases phases;
     bool exchanged;
 };
 
@@ -33,24 +34,15 @@ static void load_clear(struct load *load)
     cJSON_Delete(load->note);
 }
 
-static void begin_phase(struct load *load, const char *name, const char *text)
+static void count_phases(struct load *load)
 {
-    load->phase_start = run_mono_ms(load->run);
-    progress_phase(load->run->progress, name, "%s", text);
-    if (load->result->phase_count < SNAPSHOT_PHASES)
-        load->result->phases[load->result->phase_count].name = name;
-}
-
-static void end_phase(struct load *load)
-{
-    if (load->result->phase_count < SNAPSHOT_PHASES)
-        load->result->phases[load->result->phase_count++].ms =
-            run_mono_ms(load->run) - load->phase_start;
+    load->phases = (struct phases){
+        .run = load->run, .list = load->result->phases, .count = &load->result->phase_count};
 }
 
 static int look(struct load *load, struct err *err)
 {
-    begin_phase(load, "look", "looking at the snapshot");
+    phases_begin(&load->phases, "look", "looking at the snapshot");
     if (place_find(load->run, load->options->to, &load->place, err) != 0 ||
         (!load->options->replace && place_refuse_foreign(load->place, err) != 0) ||
         set_find(load->gcs, load->http, load->options, &load->set, err) != 0)
@@ -63,14 +55,14 @@ static int look(struct load *load, struct err *err)
     load->result->generation = load->set.named.generation;
     load->result->bytes = load->set.bytes;
     load->result->url = xstrdup(load->set.url);
-    end_phase(load);
+    phases_end(&load->phases);
     return 0;
 }
 
 static int fetch_files(struct load *load, struct err *err)
 {
     struct download_stats stats = {0};
-    begin_phase(load, "download", load->set.url);
+    phases_begin(&load->phases, "download", load->set.url);
     struct bring bring = {.http = load->http,
                           .gcs = load->gcs,
                           .options = load->options,
@@ -82,7 +74,7 @@ static int fetch_files(struct load *load, struct err *err)
     load->result->unpacked_bytes = stats.unpacked.apparent_bytes;
     load->result->disk_bytes = atomic_load(&stats.unpacked.disk_bytes);
     if (result == 0) {
-        end_phase(load);
+        phases_end(&load->phases);
         load->result->downloaded = true;
         load->note = note_new(load->set.url, &load->set.named, &stats.unpacked.names);
     }
@@ -96,24 +88,24 @@ static int run_phase_commands(struct load *load, const char *name, const cJSON *
     if (cJSON_GetArraySize(commands) == 0)
         return 0;
     autofree char *key = xasprintf("snapshot.%s", name);
-    begin_phase(load, name, key);
+    phases_begin(&load->phases, name, key);
     if (restore_commands(load->run, commands, key, err) != 0)
         return -1;
-    end_phase(load);
+    phases_end(&load->phases);
     return 0;
 }
 
 /* The note goes first: it names the new folder, and says nothing of the one that is there still. */
 static int exchange(struct load *load, struct err *err)
 {
-    begin_phase(load, "exchange", "putting the files in place");
+    phases_begin(&load->phases, "exchange", "putting the files in place");
     if (place_note(load->place, place_old_tree(load->place), load->note, err) != 0 ||
         place_exchange(load->place, err) != 0)
         return -1;
     load->exchanged = true;
     if (place_remove_trees(load->place, err) != 0)
         return err_prefix(err, "cannot remove what was there before");
-    end_phase(load);
+    phases_end(&load->phases);
     return 0;
 }
 
@@ -121,12 +113,12 @@ static int restore(struct load *load, struct err *err)
 {
     if (load->options->loader == SNAPSHOT_LOADER_NONE)
         return 0;
-    begin_phase(load, "load", load->options->tag);
+    phases_begin(&load->phases, "load", load->options->tag);
     note_set_loaded(load->note, NULL);
     if (place_note(load->place, -1, load->note, err) != 0 ||
         restore_vms(load->run, load->options, err) != 0)
         return -1;
-    end_phase(load);
+    phases_end(&load->phases);
     load->result->loaded = true;
     return 0;
 }
@@ -135,10 +127,10 @@ static int pass_gate(struct load *load, int64_t loaded_at, struct err *err)
 {
     const struct snapshot_options *options = load->options;
     autobuf struct buf text = BUF_INIT(KUBECONFIG_MAX);
-    begin_phase(load, "kubeconfig", "issuing a kubeconfig");
+    phases_begin(&load->phases, "kubeconfig", "issuing a kubeconfig");
     if (kubeconfig_issue(load->http, load->gcs, options, &text, err) != 0)
         return -1;
-    end_phase(load);
+    phases_end(&load->phases);
     if (text.len == 0) {
         log_warning(load->run->log, "no kubeconfig is issued (snapshot.kubeconfig.issue): whether "
                                     "the cluster is ready was not asked");
@@ -152,10 +144,10 @@ static int pass_gate(struct load *load, int64_t loaded_at, struct err *err)
                         .timeout_ms = options->gate_timeout_ms,
                         .max_skew_ms = options->max_clock_skew_ms,
                         .loaded_at = loaded_at};
-    begin_phase(load, "gate", "waiting for the cluster");
+    phases_begin(&load->phases, "gate", "waiting for the cluster");
     if (gate_wait(&gate, &load->result->nodes, err) != 0)
         return -1;
-    end_phase(load);
+    phases_end(&load->phases);
     return 0;
 }
 
@@ -211,6 +203,7 @@ int snapshot_load(struct http *http, struct gcs *gcs, const struct snapshot_opti
     CLEANUP(load_clear)
     struct load load = {
         .http = http, .gcs = gcs, .run = http_run(http), .options = options, .result = result};
+    count_phases(&load);
     if (look(&load, err) != 0)
         return -1;
     if (options->if_needed && load.note &&
@@ -226,6 +219,7 @@ int snapshot_plan(struct http *http, struct gcs *gcs, const struct snapshot_opti
     CLEANUP(load_clear)
     struct load load = {
         .http = http, .gcs = gcs, .run = http_run(http), .options = options, .result = &result};
+    count_phases(&load);
     int looked = look(&load, err);
     snapshot_result_clear(&result);
     if (looked != 0)

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include "snapshot/decode.h"
 #include "snapshot/stages.h"
@@ -56,17 +55,6 @@ static void *unpacker_main(void *arg)
     return NULL;
 }
 
-/* Signals are the main thread's. */
-static int start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int result = pthread_create(thread, NULL, run, arg);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return result;
-}
-
 int stages_start(struct flow *flow, struct queue *compressed, struct mark from,
                  const struct unpack_job *job, struct stages **out, struct err *err)
 {
@@ -74,9 +62,9 @@ int stages_start(struct flow *flow, struct queue *compressed, struct mark from,
     *stages = (struct stages){.flow = flow, .compressed = compressed, .from = from, .job = job};
     stages->decoded = queue_new(DECODED_SPANS);
     atomic_store(&stages->running, 2);
-    int code = start_thread(&stages->unpacker, unpacker_main, stages);
+    int code = flow_thread(&stages->unpacker, unpacker_main, stages);
     if (code == 0) {
-        code = start_thread(&stages->decoder, decoder_main, stages);
+        code = flow_thread(&stages->decoder, decoder_main, stages);
         if (code != 0) {
             queue_abort(stages->decoded);
             pthread_join(stages->unpacker, NULL);

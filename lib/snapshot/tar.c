@@ -239,39 +239,11 @@ static int entry_type(const unsigned char *block, const char *path, enum tar_typ
     }
 }
 
-/* A link may lead up, but never above the top, and only before it leads down: then no link that it
- * meets on the way can bring it out either. */
-static int check_link(const char *path, const char *link, struct err *err)
-{
-    size_t depth = 0;
-    for (const char *p = path; *p; p++)
-        depth += *p == '/';
-    if (link[0] == '\0')
-        return err_set(err, ERR_FAILED, "link without a target");
-    if (link[0] == '/')
-        return err_set(err, ERR_FAILED, "link leads to an absolute path");
-    bool down = false;
-    for (const char *p = link; *p;) {
-        size_t len = strcspn(p, "/");
-        bool up = len == 2 && memcmp(p, "..", 2) == 0;
-        if (up && (down || depth == 0))
-            return err_set(err, ERR_FAILED, "link leads out of the destination");
-        depth -= up;
-        down = down || !(up || len == 0 || (len == 1 && *p == '.'));
-        p += len;
-        p += *p == '/';
-    }
-    /* The characters are held to the same rule as a name's. */
-    autofree char *plain = NULL;
-    const char *names = link + strspn(link, "./");
-    return *names ? tar_clean_path(names, &plain, err) : 0;
-}
-
 static int set_link(struct tar_entry *entry, const char *link, struct err *err)
 {
     if (entry->type == TAR_HARDLINK)
         return tar_clean_path(link, &entry->link, err);
-    if (check_link(entry->path, link, err) != 0)
+    if (tar_check_link(entry->path, link, err) != 0)
         return -1;
     entry->link = xstrdup(link);
     return 0;

@@ -68,5 +68,7 @@ void tar_resume(struct tar *tar, uint64_t left, size_t pad);
 bool tar_number(const unsigned char *field, size_t len, uint64_t *out);
 /* The name made plain ("./a//b/" is "a/b"), or -1 with the reason. Caller frees. */
 int tar_clean_path(const char *path, char **out, struct err *err) MUST_CHECK;
+/* A symbolic link at `path` may lead up, but never above the top, nor to an absolute path. */
+int tar_check_link(const char *path, const char *link, struct err *err) MUST_CHECK;
 
 #endif

@@ -87,3 +87,30 @@ int tar_clean_path(const char *path, char **out, struct err *err)
     *out = buf_steal(&plain);
     return 0;
 }
+
+/* Up only before it leads down: then no link that it meets on the way can bring it out either. */
+int tar_check_link(const char *path, const char *link, struct err *err)
+{
+    size_t depth = 0;
+    for (const char *p = path; *p; p++)
+        depth += *p == '/';
+    if (link[0] == '\0')
+        return err_set(err, ERR_FAILED, "link without a target");
+    if (link[0] == '/')
+        return err_set(err, ERR_FAILED, "link leads to an absolute path");
+    bool down = false;
+    for (const char *p = link; *p;) {
+        size_t len = strcspn(p, "/");
+        bool up = len == 2 && memcmp(p, "..", 2) == 0;
+        if (up && (down || depth == 0))
+            return err_set(err, ERR_FAILED, "link leads out of the destination");
+        depth -= up;
+        down = down || !(up || len == 0 || (len == 1 && *p == '.'));
+        p += len;
+        p += *p == '/';
+    }
+    /* The characters are held to the same rule as a name's. */
+    autofree char *plain = NULL;
+    const char *names = link + strspn(link, "./");
+    return *names ? tar_clean_path(names, &plain, err) : 0;
+}

@@ -44,14 +44,29 @@ static int look_at_nodes(struct kube *kube, cJSON *cluster, struct err *err)
 
 /* ---- applications ---- */
 
-/* The first line of what keeps it from being fine. */
-static const char *why(const struct argocd_app *app)
+/* The first resource whose health is the application's, in its own words. Caller frees. */
+static char *why_of_resource(const struct argocd_app *app)
 {
+    for (size_t i = 0; i < app->resources_len; i++) {
+        const struct argocd_resource *resource = &app->resources[i];
+        if (!resource->of_operation && strcmp(resource->health, app->health) == 0 &&
+            strcmp(resource->health, "Healthy") != 0)
+            return xasprintf("%s %s%s%s", resource->kind, resource->name,
+                             resource->message[0] ? ": " : "", resource->message);
+    }
+    return xstrdup("");
+}
+
+/* What keeps it from being fine, or "". Caller frees. */
+static char *why(const struct argocd_app *app)
+{
+    const char *told = app->health_message;
+
     if (app->conditions_len)
-        return app->conditions[0].message;
-    if (app->has_state && strcmp(app->phase, "Succeeded") != 0)
-        return app->state_message;
-    return app->health_message;
+        told = app->conditions[0].message;
+    else if (app->has_state && strcmp(app->phase, "Succeeded") != 0)
+        told = app->state_message;
+    return told[0] ? xstrdup(told) : why_of_resource(app);
 }
 
 struct listing {
@@ -66,14 +81,14 @@ static int add_app(void *arg, const cJSON *object, struct err *err)
     if (argocd_app_parse(object, &app, err) < 0)
         return -1;
     cJSON *entry = json_object();
-    const char *message = why(&app);
+    autofree char *message = why(&app);
     bool fine = strcmp(app.sync_status, "Synced") == 0 && strcmp(app.health, "Healthy") == 0;
     json_set_str(entry, "name", app.name);
     json_set_str(entry, "revision", argocd_app_revision(&app, listing->repo_url));
     json_set_str(entry, "sync", app.sync_status);
     json_set_str(entry, "health", app.health);
     json_set_str(entry, "operation", argocd_app_busy(&app) ? "Running" : app.phase);
-    if (!fine && message && message[0])
+    if (!fine && message[0])
         json_set_str(entry, "message", message);
     json_push(listing->apps, entry);
     return 0;

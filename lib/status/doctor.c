@@ -43,6 +43,11 @@ static void check_configuration(struct doctor *doctor)
     else
         doctor_add(doctor, "configuration", OUTCOME_OK, NULL, "%s",
                    file ? file : "no file: environment and defaults");
+    if (conf_has(doctor->conf, "snapshot.source") &&
+        !conf_has(doctor->conf, "instance.programs.archive"))
+        doctor_add(doctor, "programs", OUTCOME_WARNING,
+                   "set instance.programs to what 'make tarball' packs, unless the image has them",
+                   "snapshot.source is to be loaded, and instance.programs does not say with what");
 }
 
 static void check_schedule(struct doctor *doctor)

@@ -122,7 +122,7 @@ static void judge(const struct draft *draft, struct page *page)
     const char *status = json_str_or(draft->value, "instance.status", "");
     const char *phase = json_str_or(draft->value, "phase", "");
     const cJSON *app;
-    page->result = phase[0] ? phase : status;
+    page->result = strcmp(phase, "ready") == 0 ? "Ready" : phase[0] ? phase : status;
     page->tone = strcmp(phase, "ready") == 0 ? PAGE_GOOD : PAGE_WAIT;
     if (!status[0]) {
         page->result = "No instance";
@@ -136,10 +136,13 @@ static void judge(const struct draft *draft, struct page *page)
     cJSON_ArrayForEach(app, json_at(draft->value, "apps"))
     {
         enum status_mood mood = status_app_mood(app);
-        if (mood == MOOD_BAD)
+        if (mood == MOOD_BAD) {
             page->tone = PAGE_BAD;
-        else if (mood == MOOD_WAIT && page->tone == PAGE_GOOD)
+            page->result = "Not healthy";
+        } else if (mood == MOOD_WAIT && page->tone == PAGE_GOOD) {
             page->tone = PAGE_WAIT;
+            page->result = "Not all live";
+        }
     }
 }
 

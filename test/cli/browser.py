@@ -6,6 +6,8 @@ import select
 import subprocess
 import time
 
+from conftest import PATIENCE
+
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
          "--remote-debugging-pipe", "--hide-scrollbars"]
@@ -65,7 +67,7 @@ class Browser:
         if self.session:
             message["sessionId"] = self.session
         os.write(self.write, json.dumps(message).encode() + b"\0")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while True:
             answer = self.next_message(deadline)
             if answer.get("id") == self.count:
@@ -81,7 +83,7 @@ class Browser:
             {"name": name.replace("_", "-"), "value": value} for name, value in media.items()])
         self.events.clear()
         self.call("Page.navigate", url=path.as_uri())
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while "Page.loadEventFired" not in self.events:
             self.take(self.next_message(deadline))
 
@@ -117,7 +119,7 @@ class Browser:
         os.close(self.write)
         self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -1,20 +1,15 @@
 """What the tests of reports and notifications share: a cluster with apps, and those who are told."""
-import base64
-import http.client
 import json
 import shutil
 import socket
-import ssl
 import subprocess
 import threading
 import urllib.error
-import urllib.parse
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import yaml
 
-from conftest import ROOT, clean_environ, wait_for
+from conftest import PATIENCE, ROOT, clean_environ, wait_for, which
 
 URL = "https://github.com/neco-test/apps.git"
 COMMIT = ["git", "-c", "user.name=Ann <b>Author</b>", "-c", "user.email=ann@example.com"]
@@ -91,6 +86,12 @@ class World:
             conf["notify"] = notify
         self.conf = folder / "deploy.json"
         self.conf.write_text(json.dumps(conf))
+
+    def kubectl(self, *args, text=None):
+        """kubectl with the rights of an administrator."""
+        argv = [which("kubectl"), "--kubeconfig", str(self.kubeconfig), *map(str, args)]
+        return subprocess.run(argv, check=True, text=True, input=text, stdout=subprocess.PIPE,
+                              env=clean_environ()).stdout
 
     def deploy(self, *options, **kwargs):
         """Runs necoops-deploy in the clone."""
@@ -207,75 +208,6 @@ class Mailbox:
         self.socket.close()
 
 
-class Front:
-    """An API server before the emulated one that has a Service to proxy to, as a real one does:
-    /api/v1/namespaces/SPACE/services/NAME:PORT/proxy/PATH goes to `target`, the rest behind."""
-
-    def __init__(self, folder, kubeconfig, service, target):
-        config = yaml.safe_load(kubeconfig.read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        parts = []
-        for number, text in enumerate((cluster["certificate-authority-data"],
-                                       user["client-certificate-data"], user["client-key-data"])):
-            parts.append(folder / f"front-{number}.pem")
-            parts[-1].write_bytes(base64.b64decode(text))
-        context = ssl.create_default_context(cafile=parts[0])
-        context.load_cert_chain(parts[1], parts[2])
-        behind, aside = (urllib.parse.urlsplit(u).netloc for u in (cluster["server"], target))
-        space, name = service.split("/")
-        prefix = f"/api/v1/namespaces/{space}/services/{name}/proxy"
-        front = self
-        self.proxied = []
-
-        class Handler(BaseHTTPRequestHandler):
-            """One request, its answer passed on as it comes."""
-
-            def do_GET(self):  # noqa: N802 (the name is http.server's)
-                """Either way."""
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                if self.path.startswith(prefix + "/"):
-                    front.proxied.append((self.command, self.path))
-                    peer = http.client.HTTPConnection(aside)
-                    path = self.path[len(prefix):]
-                else:
-                    peer = http.client.HTTPSConnection(behind, context=context)
-                    path = self.path
-                headers = {k: v for k, v in self.headers.items() if k.lower() in (
-                    "content-type", "accept", "user-agent")}
-                peer.request(self.command, path, body or None, headers)
-                answer = peer.getresponse()
-                self.send_response(answer.status)
-                for key, value in answer.getheaders():
-                    if key.lower() in ("content-type", "retry-after"):
-                        self.send_header(key, value)
-                self.end_headers()
-                try:
-                    while piece := answer.read1(65536):
-                        self.wfile.write(piece)
-                        self.wfile.flush()
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # a watch that was given up
-                peer.close()
-
-            do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
-
-            def log_message(self, *args):
-                """Says nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        cluster.clear()
-        cluster["server"] = f"http://127.0.0.1:{self.server.server_port}"
-        user.clear()
-        kubeconfig.write_text(json.dumps(config))
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self):
-        """Ends it."""
-        self.server.shutdown()
-        self.server.server_close()
-
-
 def free_port():
     """A port of loopback that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as one:
@@ -295,8 +227,8 @@ class Alertmanager:
                     [program, f"--config.file={config}", f"--storage.path={folder / 'am'}",
                      f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="],
                     stdout=log, stderr=log, env=clean_environ())
-            wait_for(lambda: self.process.poll() is not None or self.answers(), 60,
-                     "the Alertmanager")
+            wait_for(lambda: self.process.poll() is not None or self.answers(),
+                     what="the Alertmanager")
             if self.process.poll() is None:
                 return
         raise AssertionError(self.log.read_text())
@@ -304,21 +236,21 @@ class Alertmanager:
     def answers(self):
         """It is ready."""
         try:
-            with urllib.request.urlopen(self.url + "/-/ready", timeout=5) as answer:
+            with urllib.request.urlopen(self.url + "/-/ready", timeout=PATIENCE) as answer:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False
 
     def alerts(self):
         """What fires now."""
-        with urllib.request.urlopen(self.url + "/api/v2/alerts", timeout=10) as answer:
+        with urllib.request.urlopen(self.url + "/api/v2/alerts", timeout=PATIENCE) as answer:
             return json.loads(answer.read())
 
     def close(self):
         """Ends it."""
         self.process.terminate()
         try:
-            self.process.wait(30)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

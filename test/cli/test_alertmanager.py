@@ -1,15 +1,18 @@
 """A deployment's result travels: necoops-deploy, a real Alertmanager, Slack and e-mail."""
 import email
 import email.policy
+import json
 import re
 import shutil
+import socket
 import subprocess
+import urllib.request
 
 import pytest
 import yaml
 
-from conftest import ROOT, clean_environ, wait_for, which
-from telling import Alertmanager, Front, Mailbox, Sink, World
+from conftest import PATIENCE, ROOT, clean_environ, wait_for, which
+from telling import Alertmanager, Mailbox, Sink, World
 
 EXAMPLE = ROOT / "examples/alertmanager"
 NOTIFICATIONS = ROOT / "examples/argocd-notifications"
@@ -96,7 +99,7 @@ def test_failure_and_its_end_reach_slack_and_mail_once(told, start_emulator, fol
     bad = world.apps.break_ops()
     failed = world.deploy(env={"CIRCLE_BUILD_URL": BUILD})
     assert failed.status == 1, failed
-    wait_for(lambda: told.messages() and told.mails(), 30, "both messages")
+    wait_for(lambda: told.messages() and told.mails(), what="both messages")
 
     message, mail = told.messages()[0], told.mails()[0]
     assert message["channel"] == "#deployments" and message["color"] == "danger"
@@ -124,7 +127,7 @@ def test_failure_and_its_end_reach_slack_and_mail_once(told, start_emulator, fol
     good = world.apps.mend_ops()
     mended = world.deploy()
     assert mended.status == 0, mended
-    wait_for(lambda: len(told.messages()) >= 3 and len(told.mails()) >= 2, 30, "the end of it")
+    wait_for(lambda: len(told.messages()) >= 3 and len(told.mails()) >= 2, what="the end of it")
     by_title = {m["title"]: m for m in told.messages()}
     over = by_title["✓ dev: deployment is live again"]
     assert over["color"] == "good" and f"Mended by: {good}" in over["text"]
@@ -135,16 +138,44 @@ def test_failure_and_its_end_reach_slack_and_mail_once(told, start_emulator, fol
 
     # a third run of the same commit has nothing new to say
     assert world.deploy().status == 0
-    wait_for(lambda: len(told.manager.alerts()) == 1, 30, "the alert of success alone")
+    wait_for(lambda: len(told.manager.alerts()) == 1, what="the alert of success alone")
     assert len(told.messages()) == 3 and len(told.mails()) == 2
+
+
+SERVICE = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: monitoring}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: alertmanager
+  namespace: monitoring
+  annotations: {necoops.dev/emulator-backend: "%s"}
+spec: {ports: [{port: 9093}]}
+"""
+PROXY = "/api/v1/namespaces/monitoring/services/alertmanager:9093/proxy/api/v2/alerts"
+
+
+def as_service_account(world):
+    """From now on with no more rights than examples/rbac gives."""
+    for name in ("deploy", "alertmanager"):
+        world.kubectl("apply", "-f", ROOT / f"examples/rbac/{name}.yaml")
+    text = world.kubeconfig.read_text()
+    world.kubeconfig.write_text(re.sub(
+        r"( *)client-certificate-data:",
+        r"\1as: system:serviceaccount:argocd:necoops-deploy\n\1client-certificate-data:", text))
 
 
 def test_the_alertmanager_in_the_cluster_is_reached_through_the_api_server(told, start_emulator,
                                                                           folder):
-    """notify.alertmanager.service: the failure and its end, without an address of its own."""
-    service = "monitoring/alertmanager:9093"
-    world = World(start_emulator, folder, {"alertmanager": {"service": service}})
-    front = Front(folder, world.kubeconfig, service, told.manager.url)
+    """notify.alertmanager.service: the failure and its end, without an address of its own, with
+    the rights of examples/rbac."""
+    world = World(start_emulator, folder, {
+        "alertmanager": {"service": "monitoring/alertmanager:9093"}})
+    world.kubectl("apply", "-f", "-", text=SERVICE % told.manager.url)
+    as_service_account(world)
     world.apps.break_ops()
     failed = world.deploy()
     assert failed.status == 1 and "not told" not in failed.err, failed
@@ -154,8 +185,25 @@ def test_the_alertmanager_in_the_cluster_is_reached_through_the_api_server(told,
     assert mended.status == 0 and "warning" not in mended.err, mended
     names = [a["labels"]["alertname"] for a in told.manager.alerts()]
     assert names == ["DeploymentSucceeded"]
-    assert [method for method, _ in front.proxied] == ["GET", "POST"] * 2
-    front.close()
+    asked = [(e["method"], e["status"]) for e in world.emulator.calls(contains="/proxy")
+             if e["path"] == PROXY]
+    assert asked == [("GET", 200), ("POST", 200)] * 2
+
+
+@pytest.mark.parametrize("way", ["service", "url"])
+def test_a_cluster_that_is_not_reached(way, told, start_emulator, folder):
+    """Then its Alertmanager cannot be told, which is a warning; one with a URL is told."""
+    where = {"service": "monitoring/alertmanager:9093", "url": told.manager.url}
+    world = World(start_emulator, folder, {"alertmanager": {way: where[way]}})
+    world.kubeconfig.write_text(world.kubeconfig.read_text().replace("127.0.0.1", "127.0.0.2"))
+    failed = world.deploy("-q")
+    assert failed.status == 1 and "does not answer" in failed.err, failed
+    warned = ("warning: the Alertmanager was not told: it lies in the cluster, which was not "
+              "reached; notify.alertmanager.url would do")
+    assert (warned in failed.err) == (way == "service"), failed
+    alerts = told.manager.alerts()
+    assert [a["labels"]["app"] for a in alerts] == (["argocd-config"] if way == "url" else [])
+    assert all("does not answer" in a["annotations"]["reason"] for a in alerts)
 
 
 def test_a_failure_told_again_is_the_same_alert(told, start_emulator, folder):
@@ -163,7 +211,7 @@ def test_a_failure_told_again_is_the_same_alert(told, start_emulator, folder):
     world = World(start_emulator, folder, {"alertmanager": {"url": told.manager.url}})
     world.apps.break_ops()
     assert world.deploy().status == 1
-    wait_for(told.messages, 30, "the message")
+    wait_for(told.messages, what="the message")
     again = world.apps.push("Nothing better")
     assert world.deploy().status == 1
     alerts = told.manager.alerts()
@@ -178,28 +226,33 @@ def test_a_slow_run_is_told_while_it_runs_and_ends_with_it(told, start_emulator,
     world.apps.write("ops/deployment.yaml",
                      (world.apps.clone / "ops/deployment.yaml").read_text().replace(
                          "sweeper:1.4.2", "sweeper:does-not-exist"))
-    world.apps.push("Never ready, and never given up")
-    run = world.emulator.start("necoops-deploy", "-c", world.conf, "--cluster", "dev", "--timeout",
-                               "8s", cwd=world.apps.clone)
-    wait_for(told.messages, 30, "the message")
+    world.apps.push("Never ready, and not given up for ten minutes")
+    run = world.emulator.start("necoops-deploy", "-c", world.conf, "--cluster", "dev",
+                               cwd=world.apps.clone)
+    wait_for(told.messages, what="the message")
     assert run.process.poll() is None, "it was told while it ran"
     slow = told.messages()[0]
     assert slow["title"] == "… dev: deployment is slow" and slow["color"] == "warning"
     assert "The deployment on dev has been running for " in slow["text"]
+    world.kubectl("patch", "deployment", "sweeper", "-n", "ops", "-p",
+                  '{"spec": {"progressDeadlineSeconds": 1}}')  # now it is given up
     late = run.end()
-    assert late.status == 6, late
-    wait_for(lambda: len(told.messages()) == 2, 30, "that it failed")
+    assert late.status == 1, late
+    wait_for(lambda: len(told.messages()) == 2, what="that it failed")
     assert told.messages()[1]["title"] == "✗ dev: deployment failed (1 application)"
     assert [a["labels"]["alertname"] for a in told.manager.alerts()] == ["DeploymentFailed"]
 
 
 def test_an_alertmanager_that_is_not_there_is_a_warning(start_emulator, folder):
     """It never changes how the deploy ends."""
-    world = World(start_emulator, folder, {"alertmanager": {"url": "http://127.0.0.1:9"}})
-    done = world.deploy()
+    with socket.socket() as taken:  # nothing listens there, and nothing can begin to
+        taken.bind(("127.0.0.1", 0))
+        where = "127.0.0.1:%d" % taken.getsockname()[1]
+        world = World(start_emulator, folder, {"alertmanager": {"url": "http://" + where}})
+        done = world.deploy()
     assert done.status == 0, done
     assert "warning: how the deploy ended was not told: " in done.err
-    assert "127.0.0.1" in done.err
+    assert where in done.err
 
 
 def test_keys_that_make_no_sense_are_warned_of(start_emulator, folder):
@@ -222,6 +275,41 @@ def test_what_deploys_nothing_tells_nothing(option, start_emulator, folder):
     sink.close()
 
 
+# ---- hostile text ----
+
+HOSTILE = b"<b>\x1b[31m\xe2\x80\xaegnp.exe\xff <!channel> & "
+
+
+def test_hostile_text_is_text_for_all_who_are_told(told, start_emulator, folder):
+    """A subject of a megabyte with markup, escapes, an override of direction and what is no UTF-8."""
+    world = World(start_emulator, folder, {"alertmanager": {"url": told.manager.url}})
+    world.apps.break_ops("crash-loop:<i>")
+    head, _, _ = world.apps.git("cat-file", "commit", "HEAD").encode().partition(b"\n\n")
+    (folder / "commit").write_bytes(head + b"\n\n" + HOSTILE * (1_000_000 // len(HOSTILE)))
+    world.apps.git("reset", "-q", world.apps.git(
+        "hash-object", "-t", "commit", "-w", folder / "commit"))  # commit would mend the bytes
+    world.apps.git("push", "-q", "--force", "origin", "HEAD:master")
+    done = world.deploy("--report", "r.html", "--junit", "j.xml", "--events", "e.jsonl")
+    assert done.status == 1, done
+    wait_for(lambda: told.messages() and told.mails(), what="both messages")
+    message, mail = told.messages()[0], told.mails()[0]
+    html, plain = (mail.get_body((kind,)).get_content() for kind in ("html", "plain"))
+    files = [(world.apps.clone / name).read_text(encoding="utf-8")  # all of it is UTF-8
+             for name in ("r.html", "j.xml", "e.jsonl")]
+    alerts = told.manager.alerts()
+    for text in (message["text"], html, plain, done.out, done.err, *files, str(alerts)):
+        assert not {"\x1b", "\u202e", "\ufffd"} & set(text), text[:2000]
+        assert len(text) < 100_000
+    shown = r"\x1b[31m\u202egnp.exe\xff"
+    assert alerts[0]["annotations"]["subject"].startswith("<b>" + shown + " <!channel> & <b>")
+    assert alerts[0]["annotations"]["subject"].endswith("…")
+    assert "&lt;b&gt;" + shown + " &lt;!channel&gt; &amp;" in message["text"]
+    assert "<!channel>" not in message["text"] and "<b>" not in message["text"]
+    assert "&lt;b&gt;" + shown in html and "<b>" not in html and "<i>" not in html
+    assert shown in plain
+    assert "&lt;b&gt;" + shown + " &lt;!channel&gt; &amp;" in files[0] and "<b>" not in files[0]
+
+
 # ---- Argo CD's own notifications ----
 
 def notifications(cluster):
@@ -242,7 +330,8 @@ def test_argocd_notifications_fit_together(cluster):
     of = {kind: {key.split(".", 1)[1]: value for key, value in data.items()
                  if key.startswith(kind + ".")} for kind in ("service", "trigger", "template")}
     assert len(data) == sum(map(len, of.values())) + 2
-    assert data["context"] == {"cluster": cluster}
+    assert data["context"] == {"cluster": cluster,
+                               "argocdUrl": f"https://argocd.{cluster}.example.com"}
     assert of["service"].keys() == {"alertmanager"}
     assert of["service"]["alertmanager"]["apiPath"] == "/api/v2/alerts"
     for subscription in data["subscriptions"]:
@@ -260,3 +349,39 @@ def test_argocd_notifications_fit_together(cluster):
         assert labels["alertname"] in (EXAMPLE / "templates/necoops.tmpl").read_text()
         used = re.findall(r"{{(?:or )?\.(\w+)\.", str(template))
         assert set(used) <= {"app", "context"}
+        assert set(re.findall(r"\.context\.(\w+)", str(template))) <= data["context"].keys()
+
+
+def rendered(template, values):
+    """The alert that Argo CD makes of a template, for the few things that ours use of its language."""
+    def value(found):
+        at = values
+        for key in found.group(1).split("."):
+            at = at[key]
+        return at
+    return json.loads(re.sub(r"{{(?:or )?\.([\w.]+)[^}]*}}", value,
+                             json.dumps(template["alertmanager"])))
+
+
+def test_what_argocd_tells_reaches_slack(told):
+    """The Alertmanager takes the alerts, and its templates have words for each."""
+    data = {key: yaml.safe_load(value) for key, value in notifications("stage")["data"].items()}
+    app = {"metadata": {"name": "web", "namespace": "argocd"},
+           "status": {"sync": {"revision": 40 * "a", "status": "Synced"},
+                      "health": {"status": "Degraded"},
+                      "operationState": {"message": "one or more objects failed to apply"}}}
+    values = {"app": app, "context": data["context"]}
+    alerts = [rendered(data[key], values) for key in sorted(data) if key.startswith("template.")]
+    request = urllib.request.Request(told.manager.url + data["service.alertmanager"]["apiPath"],
+                                     json.dumps(alerts).encode(),
+                                     {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        assert answer.status == 200
+    wait_for(lambda: len(told.messages()) >= 3, what="the messages")
+    by_title = {m["title"]: m for m in told.messages()}
+    assert by_title.keys() == {"✓ stage: web was deployed", "✗ stage: web is degraded",
+                               "✗ stage: web was not synced"}
+    failed = by_title["✗ stage: web was not synced"]
+    assert failed["title_link"] == "https://argocd.stage.example.com/applications/argocd/web"
+    assert "one or more objects failed to apply" in failed["text"]
+    assert f"Commit: {40 * 'a'}" in failed["text"] and told.mails() == []

@@ -307,6 +307,38 @@ def test_deleted_while_it_is_set_up(cloud, setup):
     assert emulator.instances() == [] and len(inserts(emulator)) == 1
 
 
+def answers(path, *values):
+    """Fault rules that answer so, one after another; the last one from then on."""
+    return [f"path={path},n={n},count={0 if n == len(values) else 1},status=200,body=" +
+            json.dumps(value).replace(",", "\\,") for n, value in enumerate(values, 1)]
+
+
+def listing(status):
+    """All instances: ours, in this state."""
+    return {"kind": "compute#instanceAggregatedList", "items": {"zones/asia-northeast1-c": {
+        "instances": [{"id": "7", "name": "neco-ops", "zone": "zones/asia-northeast1-c",
+                       "status": status}]}}}
+
+
+def test_deleted_once_it_was_ready(start_emulator):
+    """Somebody's deletion begins between the phase and the last look: that look is not the last then."""
+    phase = json.dumps({"phase": "ready", "message": "", "time": "2026-11-23T07:00:00Z",
+                        "bootId": "b"})
+    attribute = {"kind": "compute#guestAttributes", "queryPath": "necoops/phase", "queryValue": {
+        "items": [{"namespace": "necoops", "key": "phase", "value": phase}]}}
+    instance = listing("RUNNING")["items"]["zones/asia-northeast1-c"]["instances"][0]
+    emulator = start_emulator(faults=[
+        *answers("*/aggregated/instances", listing("RUNNING"), listing("STOPPING"),
+                 listing("RUNNING")),
+        *answers("*/instances/7/getGuestAttributes", {"queryValue": {"items": []}}, attribute),
+        *answers("*/instances/7", instance),
+        *answers("*/instances/7/serialPort", {"contents": "", "start": "0", "next": "0"})])
+    result = emulator.run("necoops-create", "-o", "json")
+    assert result.status == 0 and result.json["outcome"] == "joined", result
+    assert len(emulator.calls("GET", "/aggregated/instances")) == 3, "it looked once more"
+    assert {e["method"] for e in compute_calls(emulator)} == {"GET"}
+
+
 # ---- a setup that fails ----
 
 FAILING = """#!/bin/sh
@@ -451,7 +483,7 @@ def test_interrupted_while_the_operation_runs(cloud):
     run.signal(signal.SIGINT)
     result = run.end()
     assert result.status == 130, result
-    assert emulator.instances()[0]["status"] == "PROVISIONING", "its end was not waited for"
+    assert emulator.instances()[0]["status"] != "RUNNING", "its end was not waited for"
     again = emulator.run("necoops-create")
     assert again.status == 0 and len(inserts(emulator)) == 1, again
     one_running(emulator)
@@ -528,6 +560,25 @@ def test_quota(rule, words, cloud):
     assert emulator.instances() == []
 
 
+@pytest.mark.parametrize("rule, words, tried", [
+    ("path=*/aggregated/instances,count=0,status=429,retry-after=600",
+     "instances of project 'neco-test': too many requests: ", 0),
+    ("method=POST,path=*/instances,count=0,status=403,reason=rateLimitExceeded,retry-after=600,"
+     "message=Rate Limit Exceeded",
+     "instance 'neco-ops' in zone 'asia-northeast1-c': too many requests: Rate Limit Exceeded", 1),
+    ("operation=insert,count=0,error=RATE_LIMIT_EXCEEDED,message=Slow down",
+     "creation of instance 'neco-ops' in asia-northeast1-c: RATE_LIMIT_EXCEEDED: Slow down", 1)])
+def test_a_rate_limit_that_lasts(rule, words, tried, cloud):
+    """The service asks for more patience than there is."""
+    emulator = cloud(faults=[rule])
+    result = emulator.run("necoops-create")
+    assert result.status == 7, result
+    assert words in result.err.splitlines()[-1], result
+    assert len(inserts(emulator)) == tried, "another zone does not help"
+    status, left = emulator.api("GET", emulator.zone_url(ZONES[0], "instances"))
+    assert status == 200 and "items" not in left
+
+
 def test_permission(cloud):
     emulator = cloud(seed={"accounts": {"default": {"deny": ["compute.instances.create"]}}})
     result = emulator.run("necoops-create")
@@ -573,13 +624,17 @@ def test_credential_that_is_refused(cloud):
     (["instance.machineTypes=n1-highmem-7"],
      "there is no machine type 'n1-highmem-7' in zone 'asia-northeast1-c'; see "
      "instance.machineTypes and zones in the configuration"),
-    (["zones=asia-northeast9-x"], "asia-northeast9-x"),
+    (["zones=asia-northeast9-x"],
+     "there is no zone 'asia-northeast9-x'; see zones in the configuration"),
+    (["zones=asia-northeast1-c,asia-northeast9-x"],
+     "there is no zone 'asia-northeast9-x'; see zones in the configuration"),
 ])
-def test_missing_in_the_cloud(sets, words, cloud):
+@pytest.mark.parametrize("plan", [[], ["--dry-run"]])
+def test_missing_in_the_cloud(sets, words, plan, cloud):
     emulator = cloud()
-    result = emulator.run("necoops-create", *[w for s in sets for w in ("--set", s)])
-    assert result.status == 2, result
-    assert words in result.err.splitlines()[-1], result
+    result = emulator.run("necoops-create", *plan, *[w for s in sets for w in ("--set", s)])
+    assert result.status == 2 and result.out == "", result
+    assert result.err.splitlines()[-1] == f"necoops-create: error: {words}", result
     assert inserts(emulator) == [], "nothing was paid for"
 
 
@@ -648,8 +703,18 @@ def test_dry_run(cloud):
     request = result.json["request"]
     assert request["machineType"] == "zones/asia-northeast1-c/machineTypes/n1-highmem-8"
     assert metadata_of(request)["enable-guest-attributes"] == "TRUE"
-    assert {e["method"] for e in compute_calls(emulator)} == {"GET"}
+    assert [short(e) for e in compute_calls(emulator)] == [
+        "GET aggregated/instances 200", "GET global/images/family/vmx-enabled 200",
+        *[f"GET zones/{zone}/machineTypes/n1-highmem-8 200" for zone in ZONES]]
     assert emulator.instances() == []
+
+
+def test_dry_run_looks_at_every_rung(cloud):
+    emulator = cloud()
+    result = emulator.run("necoops-create", "--dry-run", "--set",
+                          "instance.machineTypes=n1-highmem-8,n1-highmem-7")
+    assert result.status == 2 and result.out == "", result
+    assert "there is no machine type 'n1-highmem-7' in zone 'asia-northeast1-c'" in result.err
 
 
 def scheduled(folder, schedule):

@@ -55,6 +55,15 @@ def test_follow_prints_the_console(cloud):
         assert int(before["next"]) == cursor, "each read goes on where the one before ended"
 
 
+def test_follow_tells_a_failure_once(cloud):
+    emulator = cloud(FAILING)
+    result = emulator.run("necoops-create", "--follow")
+    assert result.status == 1 and "failed: setup: status 3: disk full" in result.err, result
+    told = [line for line in result.err.splitlines() if line.endswith("startup-script: disk full")]
+    assert len(told) == 1 and told[0].startswith("necoops-create: | "), result
+    assert "last lines of the instance's console" not in result.err
+
+
 def test_follow_tells_what_was_lost(cloud):
     emulator = cloud("#!/bin/sh\nseq -f 'a long line of output, number %.0f' 60000\n"
                      + STEERED.partition("\n")[2])
@@ -158,6 +167,14 @@ def test_kept_for_a_while(cloud):
     wait_for(lambda: time.time() > until_of(kept[0]) + 0.1)
     swept = emulator.run("necoops-delete", "--expired", "--yes")
     assert swept.status == 0 and emulator.instances() == [], swept
+
+
+def test_kept_for_no_time_is_refused(cloud):
+    emulator = cloud(FAILING)
+    result = emulator.run("necoops-create", "--keep-failed-for", "0s")
+    assert result.status == 2, result
+    assert ("option '--keep-failed-for': '0s' is too short: it wants at least 1.0s" in result.err), result
+    assert emulator.log() == []
 
 
 def test_kept_no_longer_than_the_hard_end(cloud):

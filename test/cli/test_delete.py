@@ -279,6 +279,14 @@ def test_timeout(cloud):
     assert "timed out waiting for deletion of instance 'neco-ops'" in result.err, result
 
 
+def test_a_zone_that_is_none(cloud):
+    emulator = cloud()
+    result = emulator.run("necoops-delete", "--yes", "--set", "zones=asia-northeast9-x")
+    assert result.status == 2, result
+    assert result.err.splitlines()[-1] == ("necoops-delete: error: there is no zone "
+                                           "'asia-northeast9-x'; see zones in the configuration")
+
+
 def test_zone_that_cannot_be_asked(cloud):
     body = ('{"kind": "compute#instanceAggregatedList"\\, "items": {"zones/asia-northeast1-b": '
             '{"warning": {"code": "UNREACHABLE"}}}}')

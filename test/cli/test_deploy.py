@@ -20,7 +20,7 @@ class Place:
     """An emulator with a cluster, and a clone of the rehearsal's apps."""
 
     def __init__(self, folder, start_emulator, argocd="v2.14.21", timings=QUICK, mirrors=(),
-                 **kwargs):
+                 cluster=None, clusters=None, **kwargs):
         self.folder = folder
         self.bare, self.clone = folder / "apps.git", folder / "clone"
         first = folder / "first"
@@ -32,8 +32,9 @@ class Place:
         self.git("clone", "-q", self.bare, self.clone, cwd=folder)
         self.git("remote", "set-url", "origin", REPO)
         self.git("config", f"url.{self.bare}.insteadOf", REPO)
-        seed = {"clusters": {"ci": {"nodes": 2, "kubeconfig": str(folder / "kubeconfig"),
-                                    "argocd": argocd}}}
+        seed = {"clusters": clusters or {
+            "ci": {"nodes": 2, "kubeconfig": str(folder / "kubeconfig"), "argocd": argocd,
+                   **(cluster or {})}}}
         self.emulator = start_emulator(seed=seed, mirrors=[f"{REPO}={self.bare}", *mirrors],
                                        timings=timings, **kwargs)
         self.configure()
@@ -344,7 +345,7 @@ def test_a_kind_that_nobody_knows(place):
     assert result.status == 1, result
     assert "could not find nobody.example.com/Deployment" in result.err
     assert "    ops/deployment.yaml:1 (changed by this commit)" in result.out
-    assert rows(result)["web"][-1] == "live"
+    assert rows(result)["web"][-1].startswith("live")
 
 
 def test_an_image_that_cannot_be_pulled(place):
@@ -457,7 +458,7 @@ def test_bootstrap_applies_further_manifests_each_time(folder, start_emulator):
         assert re.search(r"applied: 1 object of '.*/notifications/stage'", result.err), result
         assert re.search(r"applied: 2 objects of '.*/more.yaml'", result.err), result
         made = found("argocd-notifications-cm", "-n", "argocd")
-        assert made["data"]["context"] == "cluster: stage\n"
+        assert made["data"]["context"].startswith("cluster: stage\n")
         assert {"service.alertmanager", "trigger.on-deployed", "template.degraded",
                 "subscriptions"} <= set(made["data"])
         assert made["metadata"]["labels"]["app.kubernetes.io/part-of"] == "argocd"
@@ -468,7 +469,7 @@ def test_bootstrap_applies_further_manifests_each_time(folder, start_emulator):
     (folder / "notifications/stage/context.yaml").write_text(
         (NOTIFICATIONS / "stage/context.yaml").read_text().replace("cluster: stage", "cluster: s2"))
     assert place.deploy("--bootstrap").status == 0
-    assert found("argocd-notifications-cm", "-n", "argocd")["data"]["context"] == "cluster: s2\n"
+    assert found("argocd-notifications-cm", "-n", "argocd")["data"]["context"].startswith("cluster: s2\n")
     file.write_text(before)
     # where the folder is not one that can be built here, nothing of it is applied
     for old, new, text in (
@@ -620,7 +621,7 @@ def test_a_commit_after_a_branch_and_back(place):
 ])
 def test_faults_that_pass(folder, start_emulator, fault):
     place = Place(folder, start_emulator, faults=[fault])
-    result = place.deploy("--timeout", "60s")
+    result = place.deploy()
     assert result.status == 0, result
     assert {row[0] for row in rows(result).values()} == {place.head()[:12]}
 

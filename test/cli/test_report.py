@@ -126,6 +126,7 @@ def test_a_failed_deploy(world):
     assert len(page.all("mark")) == 2  # lines 1 and 20, each once
     glance = page.text[page.text.index("At a glance"):page.text.index("Commit")]
     assert "ops/deployment.yaml:20 changed by this commit" in glance
+    assert "Failed to pull image" in glance or "Back-off pulling image" in glance
 
 
 def test_a_report_however_it_ends(world):
@@ -212,6 +213,9 @@ def test_in_a_browser(world, browser, tmp_path):
             assert browser.js("document.documentElement.scrollWidth") <= width
             ratio, text = browser.js(CONTRAST)
             assert ratio >= 4.5, (width, scheme, text)
+            # what must not be torn apart has room
+            assert browser.js("[...document.querySelectorAll('.hash, td, dd')].every("
+                              "e => e.scrollWidth <= e.clientWidth)")
             keep(browser, tmp_path, f"report-{width}-{scheme}.png")
 
     # a screen reader is given the landmarks, and a name for all that can be reached

@@ -13,8 +13,9 @@ import time
 
 import pytest
 
-from conftest import CONFIG, PATIENCE, QUICK, ROOT, wait_for
-from test_report import Page, check as check_page
+from browser import Browser
+from conftest import CONFIG, PATIENCE, QUICK, ROOT, wait_for, which
+from test_report import CONTRAST, Page, check as check_page
 
 REPO = "https://git.example.com/neco-apps.git"
 CLUSTER = f"""\
@@ -155,8 +156,39 @@ def test_applications_and_lease(day, apps, folder):
     assert re.search(r"^lease +nobody holds it$", text, re.M), text
 
 
+def test_a_page_of_what_fails(day, apps, folder):
+    """A failing application stands out, with its reason, at every width."""
+    path = apps / "ops/deployment.yaml"
+    text = path.read_text().replace("spec:\n  replicas:",
+                                    "spec:\n  progressDeadlineSeconds: 1\n  replicas:")
+    path.write_text(text.replace("sweeper:1.4.2", "sweeper:does-not-exist"))
+    git = ["git", "-C", apps, "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    subprocess.run([*git, "commit", "-q", "-a", "-m", "broken"], check=True)
+    subprocess.run([*git, "push", "-q", folder / "apps.git", "HEAD:master"], check=True)
+    emulator = day(argocd="v2.14.21", mirrors=[f"{REPO}={folder / 'apps.git'}"])
+    deployed = emulator.run("necoops-deploy", "-c", folder / "necoops.yaml", "--set",
+                            "deploy.degradedGrace=300ms", cwd=apps)
+    assert deployed.status == 1, deployed
+    result = emulator.run("necoops-status", "--html", folder / "status.html")
+    assert result.status == 0, result
+    why = 'Deployment sweeper: Deployment "sweeper" exceeded its progress deadline'
+    assert re.search(rf"^ops +\S+ +Synced +Degraded +{why}$", result.out, re.M), result
+    page = Page(folder / "status.html")
+    check_page(page)
+    assert "Not healthy 3 of 4 applications are synced and healthy" in page.text
+    glance = page.text[page.text.index("At a glance\n"):page.text.index("Timeline\n")]
+    assert "ops " + why in glance and len(page.all("details", "open")) == 1
+    browser = Browser(folder, which("chromium"))
+    for width in (360, 768, 1400):
+        browser.open(folder / "status.html", width)
+        assert browser.js("document.documentElement.scrollWidth") <= width
+        assert browser.js(CONTRAST)[0] >= 4.5
+    assert browser.console == []
+    browser.close()
+
+
 def test_a_page(day, apps, folder):
-    """The status as a page in the look of the report; a failing application stands out."""
+    """The status as a page in the look of the report."""
     emulator = day(argocd="v2.14.21", mirrors=[f"{REPO}={folder / 'apps.git'}"])
     deployed = emulator.run("necoops-deploy", "-c", folder / "necoops.yaml", "--stable-for", "1s",
                             cwd=apps)
@@ -165,7 +197,7 @@ def test_a_page(day, apps, folder):
     assert result.status == 0 and result.out.startswith("instance   neco-ops ("), result
     page = Page(folder / "status.html")
     check_page(page)
-    for words in ("Status of neco-ops", "ready", "4 of 4 applications are synced and healthy",
+    for words in ("Status of neco-ops", "✓ Ready 4 of 4 applications are synced and healthy",
                   "n1-highmem-8, STANDARD", "Soft end", "3 of 3 nodes ready", "nobody holds it",
                   "quay.io/argoproj/argocd:v2.14.21", "Operations", "insert", "by neco-ops@",
                   "Phases of the setup", "setup", "Seen on "):
@@ -350,6 +382,21 @@ def test_doctor_with_a_snapshot(day):
                           "results=gs://neco-snapshots/runs")
     assert result.status == 0, result
     assert checks_of(result)["snapshot"] == "ok" and checks_of(result)["results"] == "ok"
+    programs = [c for c in result.json if c["check"] == "programs"]
+    assert [c["outcome"] for c in programs] == ["warning"], result
+    assert "instance.programs" in programs[0]["detail"] and "'make tarball'" in programs[0]["hint"]
+
+
+def test_doctor_with_programs(day):
+    emulator = day(made=False, seed={"buckets": {"neco-snapshots": {"objects": {
+        "init.tar.zst": {"text": "x"}, "necoops.tar.gz": {"text": "y"}}}}})
+    result = emulator.run("necoops-status", "--doctor", "-o", "json", "--set",
+                          "snapshot.source=gs://neco-snapshots/init.tar.zst", "--set",
+                          "snapshot.to=/var/scratch/placemat", "--set",
+                          "instance.programs.archive=gs://neco-snapshots/necoops.tar.gz", "--set",
+                          "instance.programs.sha256=" + 64 * "0")
+    assert result.status == 0, result
+    assert [c["outcome"] for c in result.json if c["check"] == "programs"] == ["ok"], result
 
 
 def test_doctor_without_a_credential(day, folder):

@@ -134,7 +134,8 @@ def test_extend_nothing(cloud):
 @pytest.mark.parametrize("argv, words", [
     (["--expired", "--audit"], "--expired, --audit and --extend exclude each other"),
     (["--exclude", "x", "--yes"], "--exclude and --exclude-label go with --expired"),
-    (["--extend", "much"], "option '--extend': ")])
+    (["--extend", "much"], "option '--extend': "),
+    (["--extend", "0s"], "option '--extend': '0s' is too short: it wants at least 1.0s")])
 def test_wrong_use(argv, words, cloud):
     result = cloud().run("necoops-delete", *argv)
     assert result.status == 2 and words in result.err, result

@@ -56,6 +56,9 @@ char *json_print_pretty(const cJSON *value);
 bool json_equal(const cJSON *a, const cJSON *b);
 /* RFC 7386 merge patch applied in place; null removes. */
 void json_merge(cJSON *target, const cJSON *patch);
+/* The merge patch that makes `from` into `to` (objects without nulls in `to`); {} when they are
+ * equal. Caller deletes. */
+cJSON *json_merge_diff(const cJSON *from, const cJSON *to);
 
 void json_freep(cJSON **value);
 #define autojson CLEANUP(json_freep)

@@ -29,6 +29,10 @@ void log_write(struct log *log, enum log_level level, const char *format, ...) P
 void log_vwrite(struct log *log, enum log_level level, const char *format, va_list args)
     PRINTF_LIKE(3, 0);
 
+/* A state of long work, as an object of its own (`time`, `tool`, `phase`, `text`) in the JSON form;
+ * nothing in the text form. For progress_relay. */
+void log_state(struct log *log, const char *phase, const char *text);
+
 /* Called before and after a line is written, so that a progress line can step aside. */
 void log_set_hooks(struct log *log, void (*before)(void *), void (*after)(void *), void *arg);
 

@@ -30,7 +30,7 @@ struct opt {
     const char *help; /* one sentence; newlines wrap by hand */
     void *value;
     const char *choices; /* OPT_CHOICE */
-    int64_t min, max;    /* OPT_INT; both 0: any */
+    int64_t min, max;    /* OPT_INT, both 0: any; OPT_DURATION: the least, in milliseconds */
 };
 
 /* argv[0] is passed over. `opts` ends with a row whose name is NULL and type is not OPT_HEADING; a

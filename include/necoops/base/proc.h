@@ -17,6 +17,7 @@ struct proc_spec {
     size_t input_len;
     int64_t timeout_ms; /* 0: only the run's deadline */
     bool merge_stderr;  /* standard error goes into `out` too */
+    bool dies_with_us;  /* SIGTERM when the thread that started it ends, however that is */
 };
 
 struct proc_result {
@@ -37,9 +38,27 @@ int proc_check(const struct run *run, const struct proc_spec *spec, struct proc_
 
 /* Is there a program that proc_run would run by this name? ERR_NOT_FOUND. */
 int proc_find(const struct run *run, const char *name, struct err *err) MUST_CHECK;
+/* A child that the caller follows by itself, as leader of its own process group. */
+struct proc_child {
+    pid_t pid;
+    int pidfd;      /* readable once it has ended */
+    int out, error; /* where its output comes from, never blocking; the caller closes all three */
+};
+#define PROC_CHILD_INIT                                                                            \
+    {                                                                                              \
+        .pidfd = -1, .out = -1, .error = -1                                                        \
+    }
+/* The spec's timeout_ms and merge_stderr are not looked at. */
+int proc_open(const struct run *run, const struct proc_spec *spec, struct proc_child *child,
+              struct err *err) MUST_CHECK;
+/* After its end: what is left of its group is killed, it is reaped; status as in proc_result. The
+ * descriptors stay. */
+int proc_close(struct proc_child *child);
 
 /* A child that stays, as leader of its own process group; output goes to our standard error. */
 int proc_start(const struct proc_spec *spec, pid_t *pid, struct err *err) MUST_CHECK;
+/* 0 while the child runs, else 1 and its exit status (or 128 + signal). It stays to be stopped. */
+int proc_ended(pid_t pid, int *status);
 /* SIGTERM to the group, SIGKILL after `grace_ms`, reaped. Nothing when pid is 0 or less. */
 void proc_stop(pid_t pid, int64_t grace_ms);
 

@@ -19,6 +19,9 @@ struct progress; /* opaque */
 
 /* Quiet when `enabled` is false (-q). `terminal`: redraw in place; the tool checked isatty. */
 struct progress *progress_new(FILE *stream, struct log *log, bool terminal, bool enabled);
+/* From now on phases go to the log as states (log_state) for whoever shows them elsewhere; texts
+ * within a phase too, at most one a second. */
+void progress_relay(struct progress *progress);
 void progress_free(struct progress *progress);
 
 /* A new phase: its name is a stable word (`boot`, `download`), the text is for people. */

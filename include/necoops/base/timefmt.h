@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include "necoops/base/err.h"
 
-/* ERR_USAGE when it is none; units d h m s ms, largest first, each at most once. */
+/* ERR_USAGE when it is none; units d h m s ms, largest first, each at most once; at most 36500d. */
 int duration_parse(const char *text, int64_t *ms, struct err *err) MUST_CHECK;
 /* "850ms", "12.3s", "4m05s", "1h30m"; static size. */
 struct duration_text {

@@ -20,6 +20,7 @@ struct cli {
     bool json;    /* -o json */
     bool dry_run;
     bool quiet;
+    int verbose;   /* how many -v */
     bool terminal; /* a person is at standard input and standard error */
     bool color;    /* for standard output */
 };
@@ -53,5 +54,7 @@ int cli_confirm(struct cli *cli, bool yes, const char *flag, const char *questio
 
 /* Prints `value` as pretty JSON on standard output; -1 when it cannot be written. */
 int cli_print_json(const cJSON *value, struct err *err) MUST_CHECK;
+/* Prints what --dry-run found: a line each, or {"plan": [line, …]}. */
+int cli_print_plan(const struct cli *cli, const struct strv *lines, struct err *err) MUST_CHECK;
 
 #endif

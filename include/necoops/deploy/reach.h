@@ -13,6 +13,8 @@
 struct reached {
     struct kube *kube;
     pid_t tunnel; /* 0: none was needed */
+    int tunnels;  /* how often it was started */
+    int64_t tunnel_since; /* mono */
 };
 
 /* `cluster`: a key of `clusters`. The API server has answered when this returns 0. ERR_NO_CLUSTER

@@ -82,6 +82,10 @@ bool gce_is_stockout(const struct err *err);
 int gce_serial_output(struct gce *gce, const char *zone, const char *name_or_id, int port,
                       int64_t start, struct buf *text, int64_t *next, int64_t *lost,
                       struct err *err) MUST_CHECK;
+/* The same in one try, for who paces itself: the rate limit is ERR_CAPACITY at once. */
+int gce_serial_poll(struct gce *gce, const char *zone, const char *name_or_id, int port,
+                    int64_t start, struct buf *text, int64_t *next, int64_t *lost,
+                    struct err *err) MUST_CHECK;
 /* The attribute's value (caller frees); ERR_NOT_FOUND until it was written. */
 int gce_guest_attribute(struct gce *gce, const char *zone, const char *name_or_id,
                         const char *space, const char *key, char **value, struct err *err)

@@ -76,4 +76,41 @@ struct gcs_range_transfer; /* opaque; gone once `done` was called or it was canc
 struct gcs_range_transfer *gcs_range_start(struct gcs *gcs, const struct gcs_range *range);
 void gcs_range_cancel(struct gcs_range_transfer *transfer);
 
+/* ---- making and deleting many objects at once ----
+ *
+ * Each request is under way while others are, and is tried again like gcs_write. What is made must
+ * not be there yet, unless it is the very same (a try before was carried out): then that one is
+ * taken. The service's size and CRC32C are held against what is wanted. */
+struct gcs_wanted {
+    const char *bucket;
+    const char *name;
+    const char *content_type;
+    uint64_t size;
+    uint32_t crc;
+};
+/* Called once, unless cancelled. `err` code ERR_NONE: all is well, and `object` (may be emptied by
+ * the callee; of a deletion nothing) is what is stored. It may do what http_handler.done may. */
+struct gcs_done {
+    void (*call)(void *arg, struct gcs_object *object, struct err *err);
+    void *arg;
+};
+struct gcs_pending; /* opaque; gone once `done` was called or it was cancelled */
+
+/* One request with all `size` bytes, on a connection of its own; `data` is borrowed until then. */
+struct gcs_pending *gcs_put_start(struct gcs *gcs, const struct gcs_wanted *wanted,
+                                  const void *data, const struct gcs_done *done);
+#define GCS_COMPOSE_MAX 32
+struct gcs_source {
+    const char *name;
+    int64_t generation;
+};
+/* One object out of 1 to GCS_COMPOSE_MAX of the same bucket, one after another. */
+struct gcs_pending *gcs_compose_start(struct gcs *gcs, const struct gcs_wanted *wanted,
+                                      const struct gcs_source *sources, size_t count,
+                                      const struct gcs_done *done);
+/* One that is not there is deleted already. */
+struct gcs_pending *gcs_delete_start(struct gcs *gcs, const char *bucket, const char *name,
+                                     int64_t generation, const struct gcs_done *done);
+void gcs_pending_cancel(struct gcs_pending *pending);
+
 #endif

@@ -1,4 +1,4 @@
-/* Reading Git repositories, through libgit2; nothing is ever written to one.
+/* Reading Git repositories, through libgit2; nothing is ever written to one but git_mirror's own.
  *
  * Works in full, bare, shallow and blobless clones: what such a clone lacks is ERR_NOT_FOUND with
  * the command that fetches it. Commits are named by their 40 hex digits. Paths are relative to the
@@ -97,12 +97,28 @@ enum git_presence {
     GIT_UNKNOWN, /* no such remote here, or it does not answer */
 };
 /* Whether the remote with this URL has the commit: by what was last fetched from it (or, when no
- * remote has that URL, from any: a mirror), else by asking (`git ls-remote`, at most `timeout_ms`). `why` (caller frees) tells why it is unknown. */
+ * remote has that URL, from any: a mirror), else by asking (`git ls-remote`, at most `timeout_ms`).
+ * `why` (caller frees) tells why it is unknown. */
 int git_remote_has(const struct run *run, struct git *git, const char *url, const char *commit,
                    int64_t timeout_ms, enum git_presence *presence, char **why,
                    struct err *err) MUST_CHECK;
 /* The commit at the head of a remote's branch now: asked, or ERR_UNREACHABLE. `git` may be NULL. */
 int git_remote_branch(const struct run *run, struct git *git, const char *url, const char *branch,
                       int64_t timeout_ms, struct git_id *commit, struct err *err) MUST_CHECK;
+
+/* ---- a copy of our own ---- */
+
+struct git_credentials {
+    const char *user;
+    const char *token;   /* NULL: none; it goes to https URLs only */
+    const char *ca_file; /* certificates to trust; NULL: the system's */
+};
+
+/* Makes sure that the bare repository in `dir` (made when it is missing) has the commit, fetching
+ * the branches of `url` when it does not; NULL: fetches them. ERR_UNREACHABLE, ERR_DENIED,
+ * ERR_NOT_FOUND. */
+int git_mirror(const struct run *run, const char *dir, const char *url,
+               const struct git_credentials *credentials, const char *commit,
+               struct err *err) MUST_CHECK;
 
 #endif

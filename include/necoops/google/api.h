@@ -9,7 +9,14 @@
 #include "necoops/base/run.h"
 #include "necoops/http/http.h"
 
-enum google_service { GOOGLE_COMPUTE, GOOGLE_STORAGE, GOOGLE_OAUTH, GOOGLE_STS, GOOGLE_IAM };
+enum google_service {
+    GOOGLE_COMPUTE,
+    GOOGLE_STORAGE,
+    GOOGLE_OAUTH,
+    GOOGLE_STS,
+    GOOGLE_IAM,
+    GOOGLE_SECRETS,
+};
 
 /* The base URL without a slash at its end: "https://compute.googleapis.com/compute/v1",
  * "https://storage.googleapis.com", "https://oauth2.googleapis.com/token", …; moved by
@@ -31,7 +38,9 @@ struct google_call {
     bool idempotent;
     const char *what;       /* "instance 'neco-ops'": goes into every error */
     const char *permission; /* "compute.instances.insert": named when it is refused */
-    int64_t timeout_ms;     /* as in http_request */
+    int64_t timeout_ms;     /* as in http_request, and so is: */
+    int64_t retry_ms;
+    bool secret;
     size_t cap;
 };
 

@@ -16,6 +16,10 @@ struct create_options {
     const char *evidence; /* folder for what a failed instance leaves, or NULL */
     bool follow;          /* its console is told as it comes */
     bool dry_run;
+    /* The CPU platform on which what the instance is to load was saved (*platform, freed by the
+     * callee's caller; NULL: any will do); asked before one is made. NULL: not asked. */
+    int (*saved_on)(void *arg, char **platform, struct err *err);
+    void *arg;
 };
 
 enum create_outcome {

@@ -25,6 +25,9 @@ int instance_find(struct gce *gce, const char *name, const struct strv *zones,
 void instance_list_clear(struct instance_list *list);
 #define autoinstances CLEANUP(instance_list_clear)
 
+/* Of the error of a request that names a zone: when it is the zone that is wrong, says so. -1. */
+int find_zone_error(const char *zone, struct err *err);
+
 /* Of an instance; borrowed. */
 const char *instance_id(const cJSON *instance);
 const char *instance_zone(const cJSON *instance);

@@ -64,9 +64,15 @@ int pointer_parse(const cJSON *json, const char *url, struct strv *manifests,
                   struct err *err) MUST_CHECK;
 bool json_is_pointer(const cJSON *json);
 
-/* May a machine of platform `have` run what was saved on `saved`? Both as Compute Engine names
- * them; a newer one of the same maker may. */
-bool cpu_platform_fits(const char *saved, const char *have);
+/* What lies at that URL, a manifest or a pointer, and the object that it is. */
+int manifest_read(struct gcs *gcs, const char *url, struct gcs_object *object, cJSON **json,
+                  struct err *err) MUST_CHECK;
+/* The platform that what `source` stands for was saved on: of a pointer, the first of its sets that
+ * can be read. NULL: it is no manifest, or does not say. Caller frees. ERR_NOT_FOUND: there is no
+ * such object. */
+int manifest_cpu_platform(struct gcs *gcs, const char *source, char **platform,
+                          struct err *err) MUST_CHECK;
+
 /* Is version `have` at least `wanted`, by major and minor number? */
 bool version_fits(const char *wanted, const char *have);
 

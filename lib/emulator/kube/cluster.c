@@ -18,6 +18,7 @@
 #define DEFAULT_ARGOCD  "v2.14.21"
 #define YEAR_S          ((int64_t)365 * 24 * 3600)
 #define BODY_CAP        ((size_t)16 << 20)
+#define SEED_MS         30000
 #define SERVER_NAMES                                                                               \
     "IP:127.0.0.1,IP:::1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,"        \
     "DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local"
@@ -300,6 +301,27 @@ static int put_objects(struct cluster *cluster, const cJSON *objects, struct err
     return 0;
 }
 
+static bool serves_applications(struct cluster *cluster)
+{
+    const struct resource *resource =
+        store_resource(cluster->api.store, "argoproj.io", "applications");
+
+    return resource != NULL && type_of(resource)->established;
+}
+
+/* Who is told that the emulator is ready finds an Argo CD that serves its kinds. */
+static int await_argocd(struct cluster *cluster, struct err *err)
+{
+    int64_t until = mono_ms() + SEED_MS;
+
+    while (cluster->argocd != NULL && !serves_applications(cluster)) {
+        if (mono_ms() >= until)
+            return err_set(err, ERR_TIMEOUT, "Argo CD's kinds are not served");
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    return 0;
+}
+
 static int seed_one(struct clusters *clusters, const cJSON *seed, struct err *err)
 {
     CLEANUP(strv_clear) struct strv nodes = STRV_INIT;
@@ -320,7 +342,7 @@ static int seed_one(struct clusters *clusters, const cJSON *seed, struct err *er
     if (cluster_start(clusters, &spec, &cluster, err) < 0)
         return -1;
     read_tokens(cluster, json_get(seed, "tokens"));
-    if (put_objects(cluster, json_get(seed, "objects"), err) < 0)
+    if (await_argocd(cluster, err) < 0 || put_objects(cluster, json_get(seed, "objects"), err) < 0)
         return -1;
     if (path == NULL)
         return 0;

@@ -101,3 +101,23 @@ int make_commands(const struct init *init, const char *dir, const char *program,
     }
     return 0;
 }
+
+int make_gitconfig(const struct init *init, const char *path, const char *base, struct err *err)
+{
+    autobuf struct buf text = BUF_INIT(BUF_MEDIUM);
+    const cJSON *mirror;
+    int i = 0;
+    buf_adds(&text, "[safe]\n\tdirectory = *\n");
+    cJSON_ArrayForEach(mirror, json_at(init->config, "mirrors"))
+    {
+        const char *url = json_str_or(mirror, "url", "");
+        int len = (int)strlen(url) - (text_ends(url, ".git") ? 4 : 0);
+        autofree char *dir =
+            base != NULL ? xasprintf("%s/%d", base, i++) : xstrdup(json_str_or(mirror, "dir", ""));
+        if (strpbrk(url, "\"\\\n") != NULL || strpbrk(dir, "\"\\\n") != NULL)
+            continue;
+        buf_addf(&text, "[url \"%s\"]\n\tinsteadOf = \"%.*s.git\"\n\tinsteadOf = \"%.*s\"\n", dir,
+                 len, url, len, url);
+    }
+    return make_file(init, path, text.data, text.len, err);
+}

@@ -86,6 +86,8 @@ static int make_tree(const struct init *init, struct err *err)
                                           "emulator",
                                           "emulator/ssd",
                                           "etc",
+                                          "etc/systemd",
+                                          "etc/systemd/system",
                                           "home",
                                           "opt",
                                           "opt/necoops",
@@ -142,7 +144,8 @@ static int link_program(const struct init *init, const char *from, const char *t
 /* A first boot installs our programs; later ones leave what the machine made of them. */
 static int install(const struct init *init, struct err *err)
 {
-    if (make_commands(init, "emulator/bin", init->program, err) < 0)
+    if (make_commands(init, "emulator/bin", init->program, err) < 0 ||
+        make_gitconfig(init, "root/.gitconfig", NULL, err) < 0)
         return -1;
     if (fs_exists("opt/necoops/bin"))
         return 0;

@@ -120,7 +120,9 @@ static int make_etc(const struct init *init, const char *etc, struct err *err)
     autofree char *alternatives = path_join(etc, "alternatives");
     autofree char *systemd = path_join(etc, "systemd");
     autofree char *units = path_join(systemd, "system");
-    if (copy_etc(init, etc, err) < 0 || etc_file(init, etc, "hosts", hosts, err) < 0 ||
+    autofree char *git = path_join(etc, "gitconfig");
+    if (make_gitconfig(init, git, "/emulator/git", err) < 0 || copy_etc(init, etc, err) < 0 ||
+        etc_file(init, etc, "hosts", hosts, err) < 0 ||
         etc_file(init, etc, "hostname", hostname, err) < 0 ||
         make_folder(init, ssl, 0755, err) < 0 || make_folder(init, systemd, 0755, err) < 0 ||
         make_folder(init, units, 0755, err) < 0)
@@ -255,6 +257,21 @@ static int bind_program(const struct init *init, const char *from, const char *t
     return bind_file(init, from, to, read_only, err);
 }
 
+static int bind_mirrors(const struct init *init, struct err *err)
+{
+    const cJSON *mirror;
+    int i = 0;
+    if (make_folder(init, "emulator/git", 0755, err) < 0)
+        return -1;
+    cJSON_ArrayForEach(mirror, json_at(init->config, "mirrors"))
+    {
+        autofree char *to = xasprintf("emulator/git/%d", i++);
+        if (bind_folder(init, json_str_or(mirror, "dir", ""), to, read_only, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int make_emulator(const struct init *init, struct err *err)
 {
     if (make_folder(init, "emulator", 0755, err) < 0 ||
@@ -268,7 +285,7 @@ static int make_emulator(const struct init *init, struct err *err)
     if (fs_is_dir("/etc/alternatives") &&
         bind_folder(init, "/etc/alternatives", "emulator/alternatives", read_only, err) < 0)
         return -1;
-    return 0;
+    return bind_mirrors(init, err);
 }
 
 /* What says that this is a Google machine. */

@@ -131,6 +131,9 @@ int make_programs(const struct init *init, const char *dir,
                   struct err *err);
 /* A folder with a link to the program for each command. */
 int make_commands(const struct init *init, const char *dir, const char *program, struct err *err);
+/* Git's settings, by which the repositories that the emulator has are read from folders: their own,
+ * or BASE/0, BASE/1, … when `base` is not NULL. */
+int make_gitconfig(const struct init *init, const char *path, const char *base, struct err *err);
 extern const char *const command_names[]; /* NULL-terminated */
 
 /* command.c: what stand-ins need. The prefix of the machine's files ("" with namespaces). */

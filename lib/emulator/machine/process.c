@@ -101,6 +101,25 @@ static cJSON *script_environ(const struct machine *machine, bool namespaces)
     return list;
 }
 
+/* Repositories that the emulator has: [{"url", "dir"}]. */
+static void add_mirrors(const struct machine *machine, cJSON *config)
+{
+    const struct strv *mirrors = emu_config(machine->machines->emu)->git_mirrors;
+    cJSON *list = json_set_array(config, "mirrors");
+    for (size_t i = 0; mirrors != NULL && i < mirrors->len; i++) {
+        const char *equals = strrchr(mirrors->items[i], '=');
+        char *dir = equals != NULL ? realpath(equals + 1, NULL) : NULL;
+        if (dir == NULL)
+            continue;
+        autofree char *url = xstrndup(mirrors->items[i], (size_t)(equals - mirrors->items[i]));
+        cJSON *mirror = json_object();
+        json_set_str(mirror, "url", url);
+        json_set_str(mirror, "dir", dir);
+        json_push(list, mirror);
+        free(dir);
+    }
+}
+
 static char *configuration(const struct machine *machine, const struct console *console,
                            const char *program, bool namespaces)
 {
@@ -114,6 +133,7 @@ static char *configuration(const struct machine *machine, const struct console *
     cJSON *ttys = json_set_array(config, "ttys");
     for (int i = 0; i < SERIAL_PORTS; i++)
         json_push_str(ttys, console->names[i]);
+    add_mirrors(machine, config);
     json_set(config, "environ", script_environ(machine, namespaces));
     return json_print(config);
 }

@@ -265,14 +265,16 @@ static int unit_values(const char *unit, const char *name, struct strv *out, str
     return 0;
 }
 
-static void unit_exec(const char *unit, const struct strv *commands, const struct strv *variables)
+static void unit_exec(const char *unit, const struct strv *commands, const struct strv *variables,
+                      bool restarts)
 {
     autofree char *log = xasprintf("%s/var/log/%s.log", inside_root(), unit);
     int out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (out >= 0 && (dup2(out, 1) < 0 || dup2(out, 2) < 0))
         _exit(126);
-    autofree char *line =
-        xasprintf("exec %s", commands->items[0] + strspn(commands->items[0], "-@+!"));
+    const char *command = commands->items[0] + strspn(commands->items[0], "-@+!");
+    autofree char *line = restarts ? xasprintf("while :; do %s; sleep 0.2; done", command)
+                                   : xasprintf("exec %s", command);
     for (size_t i = 0; i < variables->len; i++) {
         char *text = variables->items[i];
         size_t len = strlen(text);
@@ -292,16 +294,18 @@ static int unit_start(const char *unit)
     autoerr struct err err = ERR_INIT;
     autostrv struct strv commands = STRV_INIT;
     autostrv struct strv variables = STRV_INIT;
+    autostrv struct strv restart = STRV_INIT;
     if (unit_pid(unit) > 0)
         return 0;
     if (unit_values(unit, "ExecStart", &commands, &err) < 0 || commands.len == 0 ||
-        unit_values(unit, "Environment", &variables, &err) < 0) {
+        unit_values(unit, "Environment", &variables, &err) < 0 ||
+        unit_values(unit, "Restart", &restart, &err) < 0) {
         fprintf(stderr, "Failed to start %s: Unit %s not found.\n", unit, unit);
         return 5;
     }
     pid_t pid = fork();
     if (pid == 0)
-        unit_exec(unit, &commands, &variables);
+        unit_exec(unit, &commands, &variables, strv_has(&restart, "always"));
     autofree char *path = pid_file(unit);
     autofree char *text = xasprintf("%d\n", (int)pid);
     return pid > 0 && fs_write(path, text, strlen(text), 0644, &err) == 0 ? 0 : 1;

@@ -14,7 +14,8 @@ INSTANCE = {
                "necoops-build": "4711", "team": "neco", "stage": "dev", "cost": "42"},
     "metadata": {"items": [{"key": "startup-script", "value": "x" * 8192}]},
     "disks": [{"boot": True, "autoDelete": True, "initializeParams": {
-        "sourceImage": "projects/neco-test/global/images/family/vmx-enabled"}}],
+        "sourceImage": "projects/neco-test/global/images/family/vmx-enabled",
+        "labels": {"necoops": "managed", "necoops-instance": "neco-build"}}}],
     "networkInterfaces": [{"network": "global/networks/default"}],
 }
 

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include "../support/client.h"
@@ -393,6 +394,59 @@ static void test_key_for_everyone(void **state)
     assert_non_null(strstr(client_log(c), "can be read by everyone on this machine: chmod 600 it"));
 }
 
+/* Whose parts hold no secret needs no warning; what it is made of may. */
+static void test_which_files_are_secret(void **state)
+{
+    struct client *c = *state;
+    static const struct {
+        const char *text;
+        bool secret;
+    } cases[] = {
+        {"{\"type\":\"external_account\",\"audience\":\"a\",\"subject_token_type\":\"t\","
+         "\"credential_source\":{\"file\":\"x\"}}",
+         false},
+        {"{\"type\":\"external_account\",\"audience\":\"a\",\"subject_token_type\":\"t\","
+         "\"client_secret\":\"hush\",\"credential_source\":{\"file\":\"x\"}}",
+         true},
+        {"{\"type\":\"impersonated_service_account\",\"service_account_impersonation_url\":"
+         "\"https://x/v1/projects/-/serviceAccounts/a@b:generateAccessToken\","
+         "\"source_credentials\":{\"type\":\"authorized_user\",\"client_id\":\"i\","
+         "\"client_secret\":\"hush\",\"refresh_token\":\"hush\"}}",
+         true},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        autoauth struct auth *auth = NULL;
+        autoerr struct err err = ERR_INIT;
+        autofree char *name = xasprintf("open-%zu.json", i);
+        autofree char *path = write_file(name, cases[i].text, 0644);
+
+        assert_int_equal(chmod(path, 0644), 0);
+        strv_clear(&c->environ);
+        client_setenv(c, "GOOGLE_APPLICATION_CREDENTIALS", path);
+        assert_int_equal(auth_find(c->http, &auth, &err), 0);
+        assert_int_equal(strstr(client_log(c), name) != NULL &&
+                             strstr(strstr(client_log(c), name), "chmod 600 it") != NULL,
+                         cases[i].secret);
+        assert_null(strstr(client_log(c), "hush"));
+    }
+}
+
+static void test_file_that_may_not_be_read(void **state)
+{
+    struct client *c = *state;
+    autofree char *path = write_file("mine.json", "{}", 0);
+    uid_t own = geteuid();
+
+    if (own == 0) /* who may read everything */
+        assert_int_equal(seteuid(65534), 0);
+    client_setenv(c, "GOOGLE_APPLICATION_CREDENTIALS", path);
+    expect_refusal(c, ERR_DENIED,
+                   "mine.json': Permission denied (named by GOOGLE_APPLICATION_CREDENTIALS); "
+                   "correct that");
+    assert_int_equal(seteuid(own), 0);
+}
+
 static void test_nothing_found(void **state)
 {
     struct client *c = *state;
@@ -435,6 +489,14 @@ static void test_refused_grants(void **state)
                        "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT: Token "
                        "must be short-lived\"}",
                        ERR_DENIED, "the clock of this machine is 2h");
+    expect_grant_error(c, 400, NULL, "{\"error\":\"invalid_scope\"}", ERR_DENIED,
+                       "is refused (invalid_scope: no reason given): it may not have the scope "
+                       "https://www.googleapis.com/auth/cloud-platform; use another credential");
+    expect_grant_error(c, 401, NULL,
+                       "{\"error\":\"unauthorized_client\",\"error_description\":\"The given "
+                       "credential is rejected by the attribute condition.\"}",
+                       ERR_DENIED,
+                       "rejected by the attribute condition.): its provider does not admit it");
     expect_grant_error(c, 401, NULL, "{\"error\":\"invalid_client\"}", ERR_DENIED,
                        "is refused (invalid_client: no reason given)");
     expect_grant_error(c, 404, "Content-Type: text/html\r\n", "<html>", ERR_UNREACHABLE,
@@ -556,6 +618,14 @@ static void test_federation_by_file(void **state)
     assert_null(server_header(&c->server, 0, "Authorization"));
     subject = form_value(c, 0, "subject_token");
     assert_string_equal(subject, "subject.tok");
+    autofree char *again = write_file("oidc", "a.fresh.one\n", 0600);
+    auth_http(auth)->refused(auth_http(auth)->arg);
+    client_answer(c, 200, "{\"access_token\":\"t1\"}");
+    add_impersonation_answer(c);
+    expect_header(c, auth, "Bearer t2");
+    autofree char *fresh = form_value(c, 2, "subject_token");
+    assert_string_equal(fresh, "a.fresh.one"); /* read again for each exchange */
+    assert_string_equal(again, path);
     assert_string_equal(server_line(&c->server, 1),
                         "POST /v1/projects/-/serviceAccounts/ci@x.iam:generateAccessToken");
     assert_string_equal(server_header(&c->server, 1, "Authorization"), "Bearer t1");
@@ -664,8 +734,9 @@ static void test_federation_failures(void **state)
     cJSON *source = json_set_object(json, "credential_source");
 
     use_file(c, json);
-    expect_refusal(c, ERR_DENIED, "has neither 'file', 'url', 'environment_variable' nor "
-                                  "'executable'");
+    expect_refusal(c, ERR_DENIED,
+                   "has neither 'file', 'url', 'environment_variable' nor "
+                   "'executable'");
     json_set_str(source, "file", "/nonexistent/oidc");
     use_file(c, json);
     expect_refusal(c, ERR_DENIED, "no subject token in '/nonexistent/oidc'");
@@ -715,6 +786,8 @@ int main(void)
         TEST(test_json_in_variables),
         TEST(test_wrong_files),
         TEST(test_key_for_everyone),
+        TEST(test_which_files_are_secret),
+        TEST(test_file_that_may_not_be_read),
         TEST(test_nothing_found),
         TEST(test_refused_grants),
         TEST(test_passing_errors_are_tried_again),

@@ -402,6 +402,29 @@ static void merge_patches(void **state)
     }
 }
 
+static void merge_diffs(void **state)
+{
+    static const char *const rows[][3] = {
+        {"{\"a\":1}", "{\"a\":1}", "{}"},
+        {"{\"a\":1}", "{\"b\":2}", "{\"b\":2,\"a\":null}"},
+        {"{\"a\":{\"b\":1,\"c\":2}}", "{\"a\":{\"b\":1}}", "{\"a\":{\"c\":null}}"},
+        {"{\"a\":[1,2]}", "{\"a\":[2]}", "{\"a\":[2]}"},
+        {"{\"a\":[1]}", "{\"a\":{\"b\":1}}", "{\"a\":{\"b\":1}}"},
+        {"{}", "{\"a\":{\"b\":12345678901234567890}}", "{\"a\":{\"b\":12345678901234567890}}"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        autojson cJSON *from = parse(rows[i][0]);
+        autojson cJSON *to = parse(rows[i][1]);
+        autojson cJSON *patch = json_merge_diff(from, to);
+
+        assert_text(json_print(patch), rows[i][2]);
+        json_merge(from, patch);
+        assert_true(json_equal(from, to));
+    }
+}
+
 /* Broken at every place, a text is refused or read, never worse. */
 static void mutations_do_no_harm(void **state)
 {
@@ -446,6 +469,7 @@ int main(void)
         cmocka_unit_test(pretty_has_two_spaces),
         cmocka_unit_test(equality_ignores_the_order_of_keys),
         cmocka_unit_test(merge_patches),
+        cmocka_unit_test(merge_diffs),
         cmocka_unit_test(mutations_do_no_harm),
     };
 

@@ -16,7 +16,7 @@ static void durations_are_read(void **state)
         {"2d", 172800000},
         {"1d2h3m4s5ms", 93784005},
         {"1m5ms", 60005},
-        {"9223372036854775807ms", INT64_MAX},
+        {"36500d", INT64_C(3153600000000)},
     };
     autoerr struct err err = ERR_INIT;
 

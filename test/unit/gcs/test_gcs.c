@@ -259,10 +259,11 @@ static void test_write_conflict(void **state)
     add(w, 412, NULL,
         "{\"error\":{\"message\":\"At least one\",\"errors\":[{\"reason\":"
         "\"conditionNotMet\"}]}}");
-    assert_int_equal(gcs_write(w->gcs, "b-1", "x", NULL, "hello world", 11, 0, NULL, &err), -1);
+    add(w, 200, NULL, OBJECT);
+    assert_int_equal(gcs_write(w->gcs, "b-1", "x", NULL, "other", 5, 0, NULL, &err), -1);
     assert_int_equal(err.code, ERR_CONFLICT);
     assert_string_equal(err.reason, "conditionNotMet");
-    assert_int_equal(w->client.server.seen_len, 1); /* one try: it cannot have been ours */
+    assert_int_equal(w->client.server.seen_len, 2); /* one try, and a look whether it was ours */
 }
 
 static void test_write_whose_answer_was_lost(void **state)

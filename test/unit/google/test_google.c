@@ -86,6 +86,16 @@ static const struct row rows[] = {
      "thing 'x': the credential of me@x was refused: Invalid Credentials"},
     {403, ENVELOPE("forbidden", "Required"), ERR_DENIED, "forbidden",
      "permission 'compute.instances.get' is denied to me@x: Required; grant a role that has it"},
+    {403, ENVELOPE("insufficientPermissions", "Request had insufficient authentication scopes."),
+     ERR_DENIED, "insufficientPermissions",
+     "thing 'x': me@x has too narrow a scope: Request had insufficient "
+     "authentication scopes.; on an instance set instance.serviceAccount.scopes, elsewhere"},
+    {403,
+     "{\"error\":{\"message\":\"No\",\"details\":[{\"reason\":\"x\"},{\"reason\":"
+     "\"ACCESS_TOKEN_SCOPE_INSUFFICIENT\"}]}}",
+     ERR_DENIED, "x", "me@x has too narrow a scope: No; "},
+    {403, ENVELOPE("forbidden", "Provided scope(s) are not authorized"), ERR_DENIED, "forbidden",
+     "me@x has too narrow a scope: Provided scope(s) are not authorized"},
     {403, ENVELOPE("quotaExceeded", "Quota"), ERR_CAPACITY, "quotaExceeded", "quota is used up"},
     {403, ENVELOPE("rateLimitExceeded", "Rate"), ERR_CAPACITY, "rateLimitExceeded",
      "too many requests: Rate"},

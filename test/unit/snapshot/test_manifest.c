@@ -1,4 +1,5 @@
 #include "archive.h"
+#include "necoops/gce/cpu_platform.h"
 #include "necoops/snapshot/manifest.h"
 
 #define URL "gs://bucket/sets/1/manifest.json"

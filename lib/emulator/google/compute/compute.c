@@ -183,24 +183,52 @@ static cJSON *emulator_json(const struct instance *instance)
     return json;
 }
 
+/* By name or id; the lock is held. */
+static const struct instance *instance_called(const struct compute *compute, const char *wanted)
+{
+    uint64_t id = 0;
+    bool numeric = parse_id(wanted, &id);
+    for (size_t i = 0; i < compute->count; i++) {
+        const struct instance *instance = compute->by_id[i];
+        if (strcmp(instance->name, wanted) == 0 || (numeric && instance->id == id))
+            return instance;
+    }
+    return NULL;
+}
+
+/* POST instances/NAME/serial?port=N: as if the instance had written the body there. */
+static void write_serial(struct compute *compute, const struct request *request, const char *id,
+                         struct answer *answer)
+{
+    const char *port = request_query(request, "port");
+    if (port == NULL || strlen(port) != 1 || port[0] < '1' || port[0] > '4') {
+        answer_text(answer, 400, "text/plain", "port is one of 1 to 4\n");
+        return;
+    }
+    compute_serial_write(compute, id, port[0] - '0', request->body, request->body_len);
+    answer_json(answer, 200, json_object());
+}
+
 void compute_handle_emulator(void *service, const struct request *request, struct answer *answer)
 {
     struct compute *compute = service;
-    const char *wanted = request->parts.len == 3 ? request->parts.items[2] : "";
-    uint64_t id = 0;
-    bool numeric = parse_id(wanted, &id);
-    cJSON *json = NULL;
+    const struct strv *parts = &request->parts;
+    const char *wanted = parts->len >= 3 ? parts->items[2] : "";
+    bool serial =
+        parts->len == 4 && strcmp(parts->items[3], "serial") == 0 && request_is(request, "POST");
     pthread_mutex_lock(&compute->lock);
-    for (size_t i = 0; i < compute->count && json == NULL; i++) {
-        const struct instance *instance = compute->by_id[i];
-        if (strcmp(instance->name, wanted) == 0 || (numeric && instance->id == id))
-            json = emulator_json(instance);
-    }
+    const struct instance *instance = instance_called(compute, wanted);
+    cJSON *json = instance != NULL ? emulator_json(instance) : NULL;
     pthread_mutex_unlock(&compute->lock);
-    if (json != NULL)
-        answer_json(answer, 200, json);
-    else
+    if (json == NULL || (parts->len != 3 && !serial)) {
+        cJSON_Delete(json);
         not_found(answer, "instances/%s", wanted);
+    } else if (serial) {
+        write_serial(compute, request, json_str_or(json, "id", ""), answer);
+        cJSON_Delete(json);
+    } else {
+        answer_json(answer, 200, json);
+    }
 }
 
 /* ---- beginning and end ---- */
