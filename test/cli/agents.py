@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 import uuid
 
-from conftest import BIN, CONFIG, PATIENCE, ROOT, clean_environ, wait_for
+from conftest import BIN, CONFIG, ROOT, clean_environ, wait_for
 
 ZONE = "asia-northeast1-c"
 REPO = "https://github.com/example/rehearsal.git"
@@ -51,7 +51,7 @@ class Port:
 
     def close(self):
         os.write(self.slave, b"\0")
-        self.thread.join(PATIENCE)
+        self.thread.join(30)
         os.close(self.master)
         os.close(self.slave)
 
@@ -61,7 +61,7 @@ def write_serial(emulator, data, port=2):
     request = urllib.request.Request(
         f"{emulator.url}/emulator/instances/neco-ops/serial?port={port}", data=data, method="POST")
     request.add_header("Authorization", "Bearer " + emulator.token())
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         assert answer.status == 200
 
 
@@ -95,7 +95,7 @@ class Site:
         self.port = None
         self.starts = 0
 
-    def configure(self, more="", silent="3m", gone="3m", token="{}"):
+    def configure(self, more="", silent="60s", gone="10m", token="{}"):
         (self.folder / "necoops.yaml").write_text(CONFIG + f"""\
 apps: {{repoURL: "{REPO}", root: argocd-config, token: {token}}}
 deploy: {{stableFor: 300ms, degradedGrace: 300ms, syncRetries: 0}}
@@ -149,7 +149,7 @@ clusters:
     def kill_agent(self):
         """As the kernel would when memory ends."""
         self.agent.kill()
-        self.agent.wait(PATIENCE)
+        self.agent.wait(30)
 
     def stop(self):
         """Ends the agent; it must end cleanly."""
