@@ -109,7 +109,11 @@ def test_a_signal_ends_it_all(two):
 
 def test_each_has_the_whole_time(two):
     """Stage uses its time up; prod has its own."""
-    two.edit("web/base/deployment.yaml", "quay.io/example/web:2.0.1", "example.invalid/web:1")
+    two.edit("web/base/deployment.yaml", """\
+          httpGet:
+            path: /health
+            port: http
+""", "          exec: {command: [/bin/false]}\n")  # not ready, and nothing is wrong with it
     two.commit()  # master only
     result = two.deploy("--cluster", "stage,prod", "--timeout", "10s", "-o", "json")
     assert result.status == 6, result
