@@ -234,6 +234,8 @@ def test_a_slow_run_is_told_while_it_runs_and_ends_with_it(told, start_emulator,
     slow = told.messages()[0]
     assert slow["title"] == "… dev: deployment is slow" and slow["color"] == "warning"
     assert "The deployment on dev has been running for " in slow["text"]
+    wait_for(lambda: world.kubectl("get", "deployments", "-A", "--field-selector",
+                                   "metadata.name=sweeper", "-o", "name"), what="the sweeper")
     world.kubectl("patch", "deployment", "sweeper", "-n", "ops", "-p",
                   '{"spec": {"progressDeadlineSeconds": 1}}')  # now it is given up
     late = run.end()
