@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 import uuid
 
-from conftest import BIN, CONFIG, ROOT, clean_environ, wait_for
+from conftest import BIN, CONFIG, PATIENCE, ROOT, clean_environ, wait_for
 
 ZONE = "asia-northeast1-c"
 REPO = "https://github.com/example/rehearsal.git"
@@ -51,7 +51,7 @@ class Port:
 
     def close(self):
         os.write(self.slave, b"\0")
-        self.thread.join(30)
+        self.thread.join(PATIENCE)
         os.close(self.master)
         os.close(self.slave)
 
@@ -61,7 +61,7 @@ def write_serial(emulator, data, port=2):
     request = urllib.request.Request(
         f"{emulator.url}/emulator/instances/neco-ops/serial?port={port}", data=data, method="POST")
     request.add_header("Authorization", "Bearer " + emulator.token())
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         assert answer.status == 200
 
 
@@ -149,7 +149,7 @@ clusters:
     def kill_agent(self):
         """As the kernel would when memory ends."""
         self.agent.kill()
-        self.agent.wait(30)
+        self.agent.wait(PATIENCE)
 
     def stop(self):
         """Ends the agent; it must end cleanly."""
