@@ -380,7 +380,8 @@ SLOW = "method=GET,path=/storage/v1/*,query=*alt=media*,count=0,delay=300ms"
 def test_interrupted(folder, images, old, start_emulator, number, status):
     emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)), faults=[SLOW])
     process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--replace",
-                             "--connections", "1", "--set", f"snapshot.partSize={PART}", "gs://snapshots/s.tar")
+                             "--connections", "1", "--set", f"snapshot.partSize={PART}",
+                             "gs://snapshots/s.tar")
     wait_for(lambda: leftovers(folder))
     wait_for(lambda: len(media(emulator)) >= 1)
     process.send_signal(number)
