@@ -431,6 +431,10 @@ static void step_all(struct engine *engine)
         if (engine->err.code != ERR_NONE) {
             return;
         }
+        engine_make_children(engine);
+    }
+    if (engine->root->step == STEP_QUEUED && engine_awaits_children(engine)) {
+        return;
     }
     step_root(engine);
     if (engine->membership_changed && (engine->root_ready || engine_overrides(engine))) {

@@ -22,6 +22,7 @@ struct planned_app {
     cJSON *object;           /* as rendered */
     struct manifest_set set; /* of its sources of this repository */
     bool loaded;
+    int64_t made_at; /* mono: by us, before the root was synced; 0: not */
 };
 
 struct plan {
@@ -218,6 +219,11 @@ struct member *engine_find(const struct engine *engine, const char *name);
 bool engine_overrides(const struct engine *engine);
 /* The root's resources that its sync has to touch, empty when none; NULL: all. Caller deletes. */
 cJSON *engine_root_resources(const struct engine *engine);
+/* birth.c: makes new children with their overrides, before the root's sync does it without. Not from
+ * within a loop over the members. */
+void engine_make_children(struct engine *engine);
+/* The watch has not shown all of them yet. */
+bool engine_awaits_children(const struct engine *engine);
 /* Suspends what would sync by itself; true while something still does. */
 bool engine_hold_children(struct engine *engine);
 

@@ -27,6 +27,52 @@ static const cJSON *kustomization_at(struct manifest_repo *repo, const struct ma
     return NULL;
 }
 
+static bool is_plain(const cJSON *kustomization)
+{
+    static const char *const plain[] = {"apiVersion",
+                                        "kind",
+                                        "metadata",
+                                        "resources",
+                                        "bases",
+                                        "components",
+                                        "patchesStrategicMerge",
+                                        "crds"};
+    const cJSON *key;
+    const cJSON *patch;
+
+    cJSON_ArrayForEach(key, kustomization)
+    {
+        bool known = false;
+
+        for (size_t i = 0; i < ARRAY_LEN(plain) && !known; i++) {
+            known = strcmp(key->string, plain[i]) == 0;
+        }
+        if (!known) {
+            return false;
+        }
+    }
+    cJSON_ArrayForEach(patch, json_at(kustomization, "patchesStrategicMerge"))
+    {
+        if (cJSON_IsString(patch) && strchr(patch->valuestring, '\n')) {
+            return false; /* inline: not among the documents */
+        }
+    }
+    return true;
+}
+
+bool manifest_is_exact(struct manifest_repo *repo, const struct manifest_set *set)
+{
+    for (size_t i = 0; i < set->files.len; i++) {
+        const struct manifest_file *file;
+        const cJSON *kustomization = kustomization_at(repo, set, i, &file);
+
+        if (kustomization && !is_plain(kustomization)) {
+            return false;
+        }
+    }
+    return set->faults_len == 0;
+}
+
 static bool take_spot(const struct manifest_file *file, const cJSON *value,
                       struct manifest_spot *out)
 {

@@ -95,7 +95,7 @@ class Site:
         self.port = None
         self.starts = 0
 
-    def configure(self, more="", silent="30s", gone="30s", token="{}"):
+    def configure(self, more="", silent="60s", gone="10m", token="{}"):
         (self.folder / "necoops.yaml").write_text(CONFIG + f"""\
 apps: {{repoURL: "{REPO}", root: argocd-config, token: {token}}}
 deploy: {{stableFor: 300ms, degradedGrace: 300ms, syncRetries: 0}}

@@ -111,7 +111,7 @@ def test_the_token_is_in_secret_manager(site, server):
 def test_the_token_is_refused(site, server):
     server.wanted = "another"
     private(site, server, "{secret: projects/neco-test/secrets/github}")
-    result = site.deploy()
+    result = site.deploy("--apps", "namespaces")
     assert result.status == 0, result  # Argo CD has its own
     assert "warning: the manifests of the commit cannot be read: " in result.err
     assert "refuses the token" in result.err
@@ -119,7 +119,7 @@ def test_the_token_is_refused(site, server):
 
 def test_there_is_no_such_secret(site, server):
     private(site, server, "{secret: projects/neco-test/secrets/none}")
-    result = site.deploy()
+    result = site.deploy("--apps", "namespaces")
     assert result.status == 0, result
     assert "the manifests of the commit cannot be read: secret 'projects/neco-test/secrets/none'" in \
         result.err

@@ -70,6 +70,10 @@ cJSON *manifest_applications(const struct manifest_set *set);
  * ("spec.template.spec.containers"; NULL: the resource itself), else the resource. */
 const struct manifest_doc *manifest_find(const struct manifest_set *set, const char *kind,
                                          const char *name, const char *path);
+/* What manifest_applications says is exactly what kustomize would build: nothing but resources,
+ * bases, components and strategic merges by file. */
+bool manifest_is_exact(struct manifest_repo *repo, const struct manifest_set *set);
+
 /* ---- what transformers decided ---- */
 
 struct manifest_spot {
