@@ -193,6 +193,7 @@ void watch_start(struct agent *agent)
                                          .stall_ms = -1,
                                          .retry_ms = -1,
                                          .proxy = "",
+                                         .secret = true,
                                          .what = "the instance's metadata"};
     agent->watch = http_start(agent->http, &request, &handler);
 }

@@ -455,6 +455,9 @@ void evidence_find(const struct evidence_source *source, const char *group, cons
     autofree char *path = object_path(group, kind, space, name);
     autoerr struct err ignored = ERR_INIT;
 
+    if (!group[0] && strcmp(kind, "Namespace") == 0) {
+        evidence_of_namespace(source->kube, name, out);
+    }
     if (!path) {
         return;
     }

@@ -26,6 +26,7 @@ static int read_secret(const struct plan *plan, struct http *http, const char *n
                                      .url = url,
                                      .idempotent = true,
                                      .what = what,
+                                     .secret = true,
                                      .permission = "secretmanager.versions.access"};
 
     if (strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:") !=
@@ -44,17 +45,13 @@ static int read_secret(const struct plan *plan, struct http *http, const char *n
     return 0;
 }
 
-static int read_token(const struct plan *plan, char **token, struct err *err)
+static int read_token(const struct plan *plan, struct http *http, char **token, struct err *err)
 {
     const char *secret = conf_str(plan->conf, "apps.token.secret");
     const char *item = conf_str(plan->conf, "apps.token.metadata");
-    autohttp struct http *http = NULL;
 
     if (!secret && !item) {
         return 0;
-    }
-    if (http_new(plan->run, &http, err) != 0) {
-        return -1;
     }
     if (secret) {
         if (read_secret(plan, http, secret, token, err) != 0) {
@@ -64,7 +61,7 @@ static int read_token(const struct plan *plan, char **token, struct err *err)
         autofree char *encoded = url_encode(item);
         autofree char *path = xasprintf("instance/attributes/%s", encoded);
 
-        if (metadata_get(http, path, token, err) != 0) {
+        if (metadata_get_secret(http, path, token, err) != 0) {
             return -1;
         }
     }
@@ -72,21 +69,32 @@ static int read_token(const struct plan *plan, char **token, struct err *err)
     return 0;
 }
 
-int plan_fetch(struct plan *plan, struct err *err)
+static int fetch(const struct plan *plan, struct err *err)
 {
     struct run run = run_within(plan->run, FETCH_MS);
     const char *revision = plan->options->revision;
+    autohttp struct http *http = NULL;
     autofree char *token = NULL;
+
+    if (http_new(&run, &http, err) != 0 || read_token(plan, http, &token, err) != 0) {
+        return -1;
+    }
+    const struct git_credentials credentials = {
+        .user = conf_str(plan->conf, "apps.token.user"),
+        .token = token,
+        .ca_file = http_ca_file(http),
+    };
+    return git_mirror(&run, plan->options->mirror, plan->repo_url, &credentials,
+                      revision && git_is_id(revision) ? revision : NULL, err);
+}
+
+int plan_fetch(struct plan *plan, struct err *err)
+{
     autoerr struct err failed = ERR_INIT;
 
     progress_phase(plan->run->progress, "fetch", "fetching '%s'", plan->repo_url);
-    if (read_token(plan, &token, &failed) == 0) {
-        const struct git_credentials credentials = {conf_str(plan->conf, "apps.token.user"), token};
-
-        if (git_mirror(&run, plan->options->mirror, plan->repo_url, &credentials,
-                       revision && git_is_id(revision) ? revision : NULL, &failed) == 0) {
-            return 0;
-        }
+    if (fetch(plan, &failed) == 0) {
+        return 0;
     }
     if (run_check(plan->run, "the apps repository", err) != 0) {
         return -1;

@@ -4,6 +4,7 @@
 #include "necoops/base/json.h"
 #include "necoops/deploy/reach.h"
 #include "necoops/kube/lock.h"
+#include "necoops/remote/remote.h"
 
 #define REACH_MS 10000
 #define DEAD_MS  15000 /* a lease that is not renewed for so long is nobody's */
@@ -43,8 +44,8 @@ static int busy(const char *cluster, const cJSON *lease, struct err *err)
                    commit ? commit : "", json_str_or(lease, "since", "?"));
 }
 
-int deploy_await_idle(const struct run *run, const struct conf *conf, const char *cluster,
-                      int64_t timeout_ms, struct err *err)
+static int await_lease(const struct run *run, const struct conf *conf, const char *cluster,
+                       int64_t timeout_ms, struct err *err)
 {
     int64_t started = run_mono_ms(run), renewed_at = started;
     autofree char *renewed = NULL;
@@ -80,4 +81,64 @@ int deploy_await_idle(const struct run *run, const struct conf *conf, const char
             return -1;
         }
     }
+}
+
+/* ---- a cluster that only its instance reaches: who asks the agent there ---- */
+
+/* NULL: nobody, or there is nobody to ask. Caller deletes. */
+static cJSON *look_at_agent(const struct run *run, const struct conf *conf)
+{
+    const struct run brief = run_within(run, REACH_MS);
+    autoerr struct err err = ERR_INIT;
+    cJSON *request = NULL;
+
+    if (remote_look(&brief, conf, conf_str(conf, "instance.name"), &request, &err) != 0) {
+        log_debug(run->log, "who works on the instance is not known: %s", err_text(&err));
+    }
+    return request;
+}
+
+static int await_agent(const struct run *run, const struct conf *conf, const char *cluster,
+                       int64_t timeout_ms, struct err *err)
+{
+    int64_t started = run_mono_ms(run);
+
+    for (;;) {
+        autojson cJSON *request = look_at_agent(run, conf);
+        const char *who = json_str_or(request, "caller", "somebody");
+
+        if (run_check(run, "the cluster's holder", err) != 0) {
+            return -1;
+        }
+        if (!request) {
+            return 0;
+        }
+        if (run_mono_ms(run) - started >= timeout_ms) {
+            return err_set(err, ERR_BUSY,
+                           "cluster '%s' is in use: %s of %s is with the agent since %s", cluster,
+                           json_str_or(request, "tool", "a tool"), who,
+                           json_str_or(request, "time", "?"));
+        }
+        progress_phase(run->progress, "lock", "waiting for %s, who holds cluster '%s'", who,
+                       cluster);
+        if (run_sleep(run, LOOK_MS, "the cluster's holder", err) != 0) {
+            return -1;
+        }
+    }
+}
+
+static bool is_inside(const struct conf *conf, const char *cluster)
+{
+    autofree char *key = xasprintf("clusters.%s.via", cluster);
+
+    return strcmp(conf_str(conf, key), "instance") == 0;
+}
+
+int deploy_await_idle(const struct run *run, const struct conf *conf, const char *cluster,
+                      int64_t timeout_ms, struct err *err)
+{
+    if (is_inside(conf, cluster)) {
+        return await_agent(run, conf, cluster, timeout_ms, err);
+    }
+    return await_lease(run, conf, cluster, timeout_ms, err);
 }

@@ -92,6 +92,7 @@ int gce_call(struct gce *gce, const struct gce_request *request, cJSON **out, st
                                      .what = request->what,
                                      .permission = request->permission,
                                      .retry_ms = request->retry_ms,
+                                     .secret = request->secret,
                                      .cap = request->cap};
 
     return google_call(gce->http, gce->auth, &call, out, err);

@@ -21,6 +21,8 @@ int gce_instance_get(struct gce *gce, const char *zone, const char *name_or_id, 
                                         .url = url,
                                         .query = query,
                                         .what = what,
+                                        /* a token may be among its items */
+                                        .secret = fields == NULL || strstr(fields, "metadata"),
                                         .permission = "compute.instances.get"};
 
     return gce_call(gce, &request, out, err);
@@ -87,6 +89,7 @@ int gce_instance_set_metadata(struct gce *gce, const char *zone, const char *nam
                                         .url = url,
                                         .request_id = request_id,
                                         .body = metadata,
+                                        .secret = true,
                                         .what = what,
                                         .permission = "compute.instances.setMetadata"};
 
@@ -104,8 +107,7 @@ int gce_instance_permissions(struct gce *gce, const char *zone, const char *name
     autojson cJSON *body = json_object();
     autojson cJSON *answer = NULL;
     cJSON *list = json_set_array(body, "permissions");
-    const struct gce_request request = {
-        .method = "POST", .url = url, .body = body, .what = what};
+    const struct gce_request request = {.method = "POST", .url = url, .body = body, .what = what};
 
     for (size_t i = 0; i < count; i++)
         json_push_str(list, permissions[i]);
@@ -115,7 +117,6 @@ int gce_instance_permissions(struct gce *gce, const char *zone, const char *name
     *out = cJSON_IsArray(granted) ? json_copy(granted) : json_array();
     return 0;
 }
-
 
 /* The server counts bytes of the console. Where the text has as many, the part that does not fit is
  * left for the next call; where bytes were replaced on the way, it cannot be, and is dropped. */

@@ -27,6 +27,7 @@ struct gce_request {
     const char *permission;
     size_t cap;
     int64_t retry_ms; /* as in http_request */
+    bool secret;      /* likewise */
 };
 int gce_call(struct gce *gce, const struct gce_request *request, cJSON **out, struct err *err);
 

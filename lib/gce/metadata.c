@@ -81,19 +81,30 @@ static int ask(struct http *http, const struct http_request *request,
     return 0;
 }
 
-int metadata_get(struct http *http, const char *path, char **value, struct err *err)
+static int get(struct http *http, const char *path, bool secret, char **value, struct err *err)
 {
     autofree char *url = google_metadata_url(http_run(http), path);
     autofree char *what = xasprintf("metadata '%s'", path);
     autoresponse struct http_response response = {0};
-    const struct http_request request = metadata_request("GET", url, what);
+    struct http_request request = metadata_request("GET", url, what);
 
+    request.secret = secret;
     if (ask(http, &request, &response, err) < 0)
         return -1;
     if (memchr(response.body.data, '\0', response.body.len) != NULL)
         return err_set(err, ERR_PROTOCOL, "%s: its value is no text", what);
     *value = buf_steal(&response.body);
     return 0;
+}
+
+int metadata_get(struct http *http, const char *path, char **value, struct err *err)
+{
+    return get(http, path, false, value, err);
+}
+
+int metadata_get_secret(struct http *http, const char *path, char **value, struct err *err)
+{
+    return get(http, path, true, value, err);
 }
 
 /* ---- guest attributes ---- */

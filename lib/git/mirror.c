@@ -133,6 +133,9 @@ int git_mirror(const struct run *run, const char *dir, const char *url,
     if (commit && git_has_commit(git, commit)) {
         return 0;
     }
+    if (credentials->ca_file) {
+        git_libgit2_opts(GIT_OPT_SET_SSL_CERT_LOCATIONS, credentials->ca_file, NULL);
+    }
     code = git_remote_create_anonymous(&remote, git->repo, https);
     if (code != 0) {
         return git_fail(err, code, "cannot use '%s'", https);

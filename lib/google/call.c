@@ -35,6 +35,7 @@ int google_call(struct http *http, struct auth *auth, const struct google_call *
         .cap = call->cap,
         .timeout_ms = call->timeout_ms,
         .retry_ms = call->retry_ms,
+        .secret = call->secret,
         .stall_ms = call->timeout_ms > 0 ? -1 : 0, /* who waits long waits in silence */
         .idempotent = call->idempotent,
         .again = google_try_again,

@@ -35,17 +35,22 @@ char *ca_fallback(void)
     return bundle != NULL && access(bundle, R_OK) == 0 ? steal(bundle) : NULL;
 }
 
-void ca_set(const struct http *http, CURL *easy)
+const char *http_ca_file(const struct http *http)
 {
     const char *file = run_env(http->run, "CURL_CA_BUNDLE");
-    const char *dir = run_env(http->run, "SSL_CERT_DIR");
 
-    if (file == NULL && dir != NULL)
-        curl_easy_setopt(easy, CURLOPT_CAPATH, dir);
     if (file == NULL)
         file = run_env(http->run, "SSL_CERT_FILE");
-    if (file == NULL)
-        file = http->ca_fallback;
+    return file != NULL ? file : http->ca_fallback;
+}
+
+void ca_set(const struct http *http, CURL *easy)
+{
+    const char *file = http_ca_file(http);
+    const char *dir = run_env(http->run, "SSL_CERT_DIR");
+
+    if (run_env(http->run, "CURL_CA_BUNDLE") == NULL && dir != NULL)
+        curl_easy_setopt(easy, CURLOPT_CAPATH, dir);
     if (file != NULL)
         curl_easy_setopt(easy, CURLOPT_CAINFO, file);
 }

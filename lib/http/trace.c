@@ -37,7 +37,8 @@ void trace_request(const struct http_transfer *transfer)
                   transfer->proxy_may_not ? ", unless NO_PROXY has the host" : "");
     for (const struct curl_slist *at = transfer->lines; at != NULL; at = at->next)
         trace_line(log, ">", at->data);
-    trace_body(log, ">", request->body, request->body_len);
+    if (!request->secret)
+        trace_body(log, ">", request->body, request->body_len);
 }
 
 void trace_answer(const struct http_transfer *transfer)
@@ -60,5 +61,6 @@ void trace_answer(const struct http_transfer *transfer)
         return;
     for (size_t i = 0; i < response->headers.len; i++)
         trace_line(log, "<", response->headers.items[i]);
-    trace_body(log, "<", response->body.data, response->body.len);
+    if (!transfer->request.secret)
+        trace_body(log, "<", response->body.data, response->body.len);
 }

@@ -71,6 +71,7 @@ void item_add(struct remote *remote, cJSON *all)
     json_set_bool(member, "color", remote->work->color);
     json_set_str(member, "caller", caller);
     json_set_str(member, "time", time_rfc3339(run_wall_ms(&remote->run)).text);
+    json_set_str(member, "beatTime", time_rfc3339(run_wall_ms(&remote->run)).text);
     json_set_i64(member, "timeoutMs",
                  run_remaining_ms(remote->caller, INT64_C(24) * 3600 * 1000) + 1);
     json_set_i64(member, "aliveMs", alive);
@@ -81,8 +82,10 @@ void item_add(struct remote *remote, cJSON *all)
 void item_beat(struct remote *remote, cJSON *all)
 {
     cJSON *member = wire_requests_find(all, remote->request.text);
-    if (member)
-        json_set_i64(member, "beat", ++remote->beat);
+    if (!member)
+        return;
+    json_set_i64(member, "beat", ++remote->beat);
+    json_set_str(member, "beatTime", time_rfc3339(run_wall_ms(&remote->run)).text);
 }
 
 void item_cancel(struct remote *remote, cJSON *all)
@@ -107,7 +110,7 @@ void item_remove(struct remote *remote, cJSON *all)
 
 /* ---- changing it ---- */
 
-static cJSON *find_item(cJSON *items)
+static cJSON *find_item(const cJSON *items)
 {
     cJSON *item;
     cJSON_ArrayForEach(item, items)
@@ -194,4 +197,44 @@ int item_change(struct remote *remote, change_item *change, struct err *err)
         if (run_sleep(&remote->run, 50 + (int64_t)random_below(PAUSE_MS), "the metadata", err) < 0)
             return -1;
     }
+}
+
+/* ---- looking at those of others ---- */
+
+static bool is_living(const cJSON *member, int64_t now)
+{
+    autoerr struct err ignored = ERR_INIT;
+    int64_t heard = 0, gone = 0;
+    return time_parse_rfc3339(json_str_or(member, "beatTime", ""), &heard, &ignored) == 0 &&
+           json_i64(member, "goneMs", &gone) && now - heard <= gone;
+}
+
+int remote_look(const struct run *run, const struct conf *conf, const char *name, cJSON **request,
+                struct err *err)
+{
+    autocloud struct cloud cloud = {.http = NULL};
+    autostrv struct strv zones = STRV_INIT;
+    autoinstances struct instance_list list = {.items = NULL};
+    autojson cJSON *instance = NULL;
+    conf_strs(conf, "zones", &zones);
+    if (cloud_open(run, conf, &cloud, err) < 0 ||
+        instance_find(cloud.gce, name, &zones, &list, err) < 0)
+        return -1;
+    if (list.len == 0)
+        return err_set(err, ERR_NOT_FOUND, "there is no instance '%s'", name);
+    if (gce_instance_get(cloud.gce, instance_zone(list.items[0]), instance_id(list.items[0]),
+                         "metadata", &instance, err) < 0)
+        return -1;
+    autojson cJSON *all =
+        wire_requests_parse(json_str(find_item(json_at(instance, "metadata.items")), "value"));
+    const cJSON *member;
+    cJSON_ArrayForEach(member, json_at(all, "requests"))
+    {
+        if (is_living(member, run_wall_ms(run))) {
+            *request = json_copy(member);
+            return 0;
+        }
+    }
+    *request = NULL;
+    return 0;
 }

@@ -10,7 +10,7 @@
 #include "necoops/instance/schedule.h"
 #include "remote/internal.h"
 
-#define POLL_FIRST_MS  250 /* doubled until it is agent.pollEvery */
+#define POLL_FIRST_MS  250   /* doubled until it is agent.pollEvery */
 #define POLL_SLOW_MS   32000 /* where the limit was met nevertheless */
 #define UNREACHABLE_MS (INT64_C(2) * 60 * 1000)
 #define LATE_MS        30000 /* the tool there has its own deadline, and then tells why */

@@ -95,9 +95,9 @@ class Site:
         self.port = None
         self.starts = 0
 
-    def configure(self, more="", silent="30s", gone="30s"):
+    def configure(self, more="", silent="60s", gone="10m", token="{}"):
         (self.folder / "necoops.yaml").write_text(CONFIG + f"""\
-apps: {{repoURL: "{REPO}", root: argocd-config}}
+apps: {{repoURL: "{REPO}", root: argocd-config, token: {token}}}
 deploy: {{stableFor: 300ms, degradedGrace: 300ms, syncRetries: 0}}
 agent: {{silentAfter: {silent}, goneAfter: {gone}, pollEvery: 100ms}}
 clusters:

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from agents import Site
+from telling import Sink
 from test_deploy import rows
 
 
@@ -86,3 +87,23 @@ def test_a_signal_ends_the_work_there(site, number, status):
     assert "cancelling necoops-deploy on the instance" in result.err
     assert site.lease() == "" and site.requests() == []
     assert f"ended with status {status}" in site.agent_log.read_text()
+
+
+def test_github_is_told_from_here_and_alertmanager_from_there(site):
+    """Each once: the token for GitHub is CI's, the Alertmanager may lie in the cluster."""
+    github, alerts = Sink([(201, "{}")]), Sink([(200, "[]")])
+    site.configure(more=f"notify: {{github: {{tokenEnv: STATUS_TOKEN, url: \"{github.url}\"}}, "
+                        f"alertmanager: {{url: \"{alerts.url}\"}}}}\n")
+    site.start_agent()
+    site.edit("ops/deployment.yaml", "apiVersion: apps/v1", "apiVersion: nobody.example.com/v1")
+    result = site.deploy(env={"STATUS_TOKEN": "ghp-x", "CIRCLE_BUILD_URL": "https://ci.example/7"})
+    github.close()
+    alerts.close()
+    assert result.status == 1, result
+    states = [request["json"]["state"] for request in github.seen()]
+    assert states == ["pending", "failure"]
+    assert "application 'ops': " in github.seen()[-1]["json"]["description"]
+    posted = [alert for request in alerts.seen() for alert in request["json"] or []]
+    assert [(a["labels"]["alertname"], a["labels"]["app"]) for a in posted] == \
+        [("DeploymentFailed", "ops")]
+    assert posted[0]["annotations"]["build_url"] == "https://ci.example/7"

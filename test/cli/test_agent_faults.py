@@ -386,3 +386,19 @@ def test_results_without_a_bucket_go_over_the_port(site):
     result = site.deploy("--report", report)
     assert result.status == 0, result
     assert "</html>" in report.read_text() and report.stat().st_size > 16384
+
+
+# ---- who takes the cluster away ----
+
+def test_a_delete_waits_for_the_agent(site):
+    site.start_agent()
+    run = site.start("--stable-for", "10m", env={"CIRCLE_BUILD_URL": "https://ci.example/job/7"})
+    run.wait_for("sync: ")
+    refused = site.emulator.run("necoops-delete", "--yes", "--lock-timeout", "0s")
+    assert refused.status == 5, refused
+    assert "cluster 'neco-ops' is in use: necoops-deploy of https://ci.example/job/7 is with the " \
+        "agent since 20" in refused.err
+    run.signal(signal.SIGINT)
+    assert run.end().status == 130
+    done = site.emulator.run("necoops-delete", "--yes", "--lock-timeout", "0s")
+    assert done.status == 0, done

@@ -1,5 +1,6 @@
 """Why not: each reason that a commit does not become live, with the words and the line behind it."""
 import json
+import re
 import subprocess
 
 import pytest
@@ -128,14 +129,23 @@ def webhook(name, resource, **more):
                                      "resources": [resource]}], **more}]}
 
 
-@pytest.mark.parametrize("name, words", [
-    ("deny.example.com", 'admission webhook "deny.example.com" denied the request: this is not '
-                         'allowed here'),
-    ("silent.example.com", 'failed calling webhook "silent.example.com": failed to call webhook: '
-                           'Post "https://guard.guard.svc:443/check?timeout=10s": no endpoints '
-                           'available for service "guard"'),
+ASKED = 'failed to call webhook: Post "https://guard.guard.svc:443/check?timeout=10s": '
+
+
+@pytest.mark.parametrize("name, served, words", [
+    ("deny.example.com", True, 'admission webhook "deny.example.com" denied the request: this is '
+                               'not allowed here'),
+    ("silent.example.com", True, f'failed calling webhook "silent.example.com": {ASKED}'
+                                 'no endpoints available for service "guard"'),
+    ("gone.example.com", False, f'failed calling webhook "gone.example.com": {ASKED}'
+                                'service "guard" not found'),
 ])
-def test_a_webhook(place, name, words):  # noqa: F811
+def test_a_webhook(place, name, served, words):  # noqa: F811
+    if served:
+        apply(place, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "guard"}},
+              {"apiVersion": "v1", "kind": "Service",
+               "metadata": {"name": "guard", "namespace": "guard"},
+               "spec": {"ports": [{"port": 443}]}})
     apply(place, webhook(name, "deployments"))
     result = fails(place, "--apps", "namespaces", "--apps", "ops")
     assert words in result.out
@@ -180,6 +190,28 @@ def test_a_namespace_that_is_being_deleted(place):  # noqa: F811
     assert "    ops/new.yaml:1 (changed by this commit)" in result.out
 
 
+def test_a_namespace_that_does_not_go_away(place):  # noqa: F811
+    """It is one of the applications' resources itself."""
+    apply(place, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ops"}},
+          {"apiVersion": "v1", "kind": "ConfigMap",
+           "metadata": {"name": "held", "namespace": "ops", "finalizers": ["example.com/nobody"]}})
+    kubectl(place, "delete", "namespace", "ops", "--wait=false")
+    wait_for(lambda: "example.com/nobody" in kubectl(place, "get", "namespace", "ops", "-o", "json"))
+    result = fails(place, "--no-check", "--timeout", "15s", status=6)
+    assert "namespaces (Progressing: Namespace ops is Progressing: Pending deletion)" in result.err
+    assert "Namespace ops: NamespaceFinalizersRemaining: " in result.out, result
+    assert "example.com/nobody" in result.out
+    assert "    namespaces/namespaces.yaml:" in result.out
+
+
+def test_a_folder_that_is_not_in_the_commit(place):  # noqa: F811
+    place.edit("argocd-config/base/ops.yaml", "path: ops", "path: nowhere")
+    place.commit()
+    result = fails(place, "--no-check")
+    assert re.search(r"application 'ops': .*ComparisonError: .*nowhere: app path does not exist",
+                     result.err), result
+
+
 # ---- what transformers decided ----
 
 def overlay(place, text):  # noqa: F811
@@ -217,6 +249,35 @@ def test_a_prefix_of_names(place):  # noqa: F811
     result = fails(place)
     assert "Deployment web/green-web" in result.out
     assert f"    {line_of(place, WEB, 'image:')} (changed by this commit)" in result.out
+
+
+# ---- through bases and patches ----
+
+def test_a_patch_is_named_before_its_base(place):  # noqa: F811
+    """The overlay's patch brings the image that is not there, not the base."""
+    soon(place, WEB)
+    place.edit("web/overlays/gcp/deployment.yaml", "  replicas: 1\n", """\
+  replicas: 1
+  template:
+    spec:
+      containers:
+      - name: web
+        image: example.invalid/web:3
+""")
+    place.commit()
+    result = fails(place)
+    where = line_of(place, "web/overlays/gcp/deployment.yaml", "image:")
+    assert f"{where} (changed by this commit)" in result.out, result
+
+
+def test_a_line_that_an_earlier_commit_wrote_is_not_marked(place):  # noqa: F811
+    soon(place, WEB)
+    place.edit("web/base/deployment.yaml", "quay.io/example/web:2.0.1", "example.invalid/web:1")
+    place.commit()
+    place.commit("nothing of it")
+    result = fails(place)
+    where = line_of(place, "web/base/deployment.yaml", "image:")
+    assert f"{where}\n" in result.out and "(changed by this commit)" not in result.out
 
 
 # ---- an image that cannot be pulled ends the wait early ----

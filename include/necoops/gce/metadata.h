@@ -10,6 +10,9 @@
 bool metadata_present(struct http *http);
 /* The value at "instance/id", "instance/attributes/x", …; ERR_NOT_FOUND. Caller frees. */
 int metadata_get(struct http *http, const char *path, char **value, struct err *err) MUST_CHECK;
+/* The same for a value that is never logged. */
+int metadata_get_secret(struct http *http, const char *path, char **value,
+                        struct err *err) MUST_CHECK;
 /* The CPU platform of this machine as Compute Engine names it; NULL when that cannot be told. Caller
  * frees. */
 char *metadata_cpu_platform(struct http *http);

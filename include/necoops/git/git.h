@@ -97,7 +97,8 @@ enum git_presence {
     GIT_UNKNOWN, /* no such remote here, or it does not answer */
 };
 /* Whether the remote with this URL has the commit: by what was last fetched from it (or, when no
- * remote has that URL, from any: a mirror), else by asking (`git ls-remote`, at most `timeout_ms`). `why` (caller frees) tells why it is unknown. */
+ * remote has that URL, from any: a mirror), else by asking (`git ls-remote`, at most `timeout_ms`).
+ * `why` (caller frees) tells why it is unknown. */
 int git_remote_has(const struct run *run, struct git *git, const char *url, const char *commit,
                    int64_t timeout_ms, enum git_presence *presence, char **why,
                    struct err *err) MUST_CHECK;
@@ -109,7 +110,8 @@ int git_remote_branch(const struct run *run, struct git *git, const char *url, c
 
 struct git_credentials {
     const char *user;
-    const char *token; /* NULL: none; it goes to https URLs only */
+    const char *token;   /* NULL: none; it goes to https URLs only */
+    const char *ca_file; /* certificates to trust; NULL: the system's */
 };
 
 /* Makes sure that the bare repository in `dir` (made when it is missing) has the commit, fetching

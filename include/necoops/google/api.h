@@ -40,6 +40,7 @@ struct google_call {
     const char *permission; /* "compute.instances.insert": named when it is refused */
     int64_t timeout_ms;     /* as in http_request, and so is: */
     int64_t retry_ms;
+    bool secret;
     size_t cap;
 };
 

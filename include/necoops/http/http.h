@@ -25,6 +25,9 @@ struct http; /* a set of connections; one for each run, not thread-safe */
 int http_new(const struct run *run, struct http **out, struct err *err) MUST_CHECK;
 void http_free(struct http *http);
 const struct run *http_run(const struct http *http);
+/* The file of the certificates that are trusted where a request names none, from the environment or
+ * beside the programs; NULL: the system's. Borrowed. */
+const char *http_ca_file(const struct http *http);
 void http_freep(struct http **http);
 #define autohttp CLEANUP(http_freep)
 
@@ -76,6 +79,7 @@ struct http_request {
     uint64_t stall_bytes; /* less of a body than this in that time is a stall, too; 0: no byte is */
     int64_t retry_ms;     /* time for all tries; 0: 2 minutes; -1: one try only */
     bool idempotent;      /* may be sent twice; GET and HEAD always are */
+    bool secret;          /* its bodies are never logged */
     bool http1;           /* HTTP/1.1 on a connection of its own (parts of a download, a watch) */
     bool (*again)(const struct http_response *response); /* further answers worth another try */
     const struct http_auth *auth;

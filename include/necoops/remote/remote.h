@@ -46,4 +46,9 @@ void remote_outcome_clear(struct remote_outcome *outcome);
 int remote_run(const struct run *run, const struct conf *conf, const struct remote_work *work,
                struct remote_outcome *outcome, struct err *err) MUST_CHECK;
 
+/* The first request for the agent on the instance whose caller is alive (wire.h); NULL when there
+ * is none. The caller deletes it. */
+int remote_look(const struct run *run, const struct conf *conf, const char *name, cJSON **request,
+                struct err *err) MUST_CHECK;
+
 #endif

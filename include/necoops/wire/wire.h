@@ -8,11 +8,12 @@
  *       "options": {"revision": "…", "prune": true}, "set": {"deploy.stableFor": "5s"},
  *       "env": {"CIRCLE_BUILD_URL": "…"}, "files": ["junit", "report"], "events": true,
  *       "caller": "https://ci/job/7", "time": RFC 3339, "timeoutMs": 1800000,
- *       "aliveMs": 10000, "goneMs": 300000, "beat": 3, "cancel": "INT", "again": 1}]}
+ *       "aliveMs": 10000, "goneMs": 300000, "beat": 3, "beatTime": RFC 3339,
+ *       "cancel": "INT", "again": 1}]}
  *
  * setMetadata is guarded by a fingerprint, so several callers can add, change and remove each its
  * own member of `requests`; they are served in this order. A caller counts `beat` up at least every
- * goneMs; one that stops is gone and its run is cancelled. `cancel` asks for the end by a signal,
+ * goneMs (`beatTime` tells when, by its clock); one that stops is gone and its run is cancelled. `cancel` asks for the end by a signal,
  * `again` (counted up) for the results once more. Options, configuration keys, variables and files
  * are closed lists (wire_tool_find); anything else is refused.
  *

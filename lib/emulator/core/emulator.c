@@ -6,6 +6,7 @@
 #include "emulator/core/oauth.h"
 #include "emulator/google/compute.h"
 #include "emulator/google/envelope.h"
+#include "emulator/google/secrets.h"
 #include "emulator/google/storage.h"
 #include "emulator/kube/cluster.h"
 #include "emulator/machine/machine.h"
@@ -220,6 +221,9 @@ static void emu_handle(void *service, const struct request *request, struct answ
     } else if (text_starts(path, "/emulator/instances/")) {
         if (oauth_admits(emu->oauth, request, answer))
             compute_handle_emulator(emu->compute, request, answer);
+    } else if (text_starts(path, "/v1/projects/")) {
+        if (oauth_admits(emu->oauth, request, answer))
+            secrets_handle(emu, json_at(emu->seed, "secrets"), request, answer);
     } else if (is_storage_path(path)) {
         if (is_upload_session(request) || oauth_admits(emu->oauth, request, answer))
             storage_handle(emu->storage, request, answer);
@@ -249,7 +253,7 @@ static int check_seed_keys(const cJSON *seed, const char *path, struct err *err)
 {
     static const char *const known[] = {"project", "projectNumber", "accounts",  "zones",
                                         "images",  "machineTypes",  "instances", "attributes",
-                                        "buckets", "clusters",      "disks"};
+                                        "buckets", "clusters",      "disks",     "secrets"};
     if (!cJSON_IsObject(seed))
         return err_set(err, ERR_USAGE, "seed '%s': it is no mapping", path);
     for (const cJSON *item = seed->child; item != NULL; item = item->next) {

@@ -38,24 +38,37 @@ static bool webhook_matches(const cJSON *webhook, const struct resource *resourc
     return false;
 }
 
-static int ask_webhook(const cJSON *webhook, struct err *err)
+/* Why a webhook in the cluster cannot be asked, or NULL. */
+static const char *unreachable(struct store *store, const cJSON *webhook)
+{
+    const char *space = json_str(webhook, "clientConfig.service.namespace");
+    const char *service = json_str_or(webhook, "clientConfig.service.name", "");
+
+    if (space != NULL && keyspace_get(storage_of(store, "", "services"), space, service) == NULL)
+        return "service \"%s\" not found";
+    return text_starts(json_str_or(webhook, "name", ""), "silent")
+               ? "no endpoints available for service \"%s\""
+               : NULL;
+}
+
+static int ask_webhook(struct store *store, const cJSON *webhook, struct err *err)
 {
     const char *name = json_str_or(webhook, "name", "");
     const char *service = json_str_or(webhook, "clientConfig.service.name", "");
+    const char *reason = unreachable(store, webhook);
+    autofree char *words = reason != NULL ? xasprintf(reason, service) : NULL;
 
     if (text_starts(name, "deny"))
         return kube_fail(err, 403, "Forbidden",
                          "admission webhook \"%s\" denied the request: this is not allowed here",
                          name);
-    if (!text_starts(name, "silent") ||
-        strcmp(json_str_or(webhook, "failurePolicy", "Fail"), "Ignore") == 0)
+    if (words == NULL || strcmp(json_str_or(webhook, "failurePolicy", "Fail"), "Ignore") == 0)
         return 0;
     return kube_fail(err, 500, "InternalError",
                      "Internal error occurred: failed calling webhook \"%s\": failed to call "
-                     "webhook: Post \"https://%s.%s.svc:443%s?timeout=10s\": no endpoints "
-                     "available for service \"%s\"",
+                     "webhook: Post \"https://%s.%s.svc:443%s?timeout=10s\": %s",
                      name, service, json_str_or(webhook, "clientConfig.service.namespace", ""),
-                     json_str_or(webhook, "clientConfig.service.path", "/"), service);
+                     json_str_or(webhook, "clientConfig.service.path", "/"), words);
 }
 
 static int check_webhooks(struct store *store, const struct type *type, bool create,
@@ -72,7 +85,8 @@ static int check_webhooks(struct store *store, const struct type *type, bool cre
 
         cJSON_ArrayForEach(webhook, json_get(storage->items[i]->stored.object, "webhooks"))
         {
-            if (webhook_matches(webhook, &type->resource, create) && ask_webhook(webhook, err) < 0)
+            if (webhook_matches(webhook, &type->resource, create) &&
+                ask_webhook(store, webhook, err) < 0)
                 return -1;
         }
     }

@@ -5,9 +5,10 @@
 
 #include "emulator/kube/store_internal.h"
 
-/* Validating webhooks are not called, for the services behind them are not run; two rules give tests
- * their answers: one whose name begins with `deny` denies what its rules match, one whose name begins
- * with `silent` cannot be reached (unless its failurePolicy is Ignore). Quotas of numbers of objects
+/* Validating webhooks are not called, for the services behind them are not run: one whose Service
+ * is missing, or whose name begins with `silent`, cannot be reached (refused, unless its
+ * failurePolicy is Ignore); one whose name begins with `deny` denies what its rules match; others
+ * allow all. Quotas of numbers of objects
  * (`pods`, `services`, `count/deployments.apps`, …) are kept. `now`: NULL on creation. */
 int admission_check(struct store *store, const struct type *type, const char *space,
                     const char *name, const cJSON *now, const cJSON *next, struct err *err);
