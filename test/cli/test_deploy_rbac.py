@@ -1,9 +1,30 @@
 """The least role of deploy (examples/rbac/deploy.yaml) is enough for all that it does."""
 import pytest
 
+from conftest import wait_for
 from racing import Race
 from test_deploy import as_service_account
-from test_deploy_why import JOB, hold
+
+JOB = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate, namespace: ops, annotations: {argocd.argoproj.io/hook: PreSync}}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: migrate, image: "quay.io/example/migrate:1", command: [sh, -c, exit 1]}]
+"""
+HELD = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: ops}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: held, namespace: ops, finalizers: [example.com/nobody]}
+"""
 
 
 @pytest.fixture
@@ -39,10 +60,11 @@ def test_enough_to_explain(place):
 
 
 def test_enough_to_explain_a_namespace(place):
-    place.kubectl("create", "namespace", "ops")
-    hold(place, "ops")
+    place.kubectl("apply", "-f", "-", given=HELD)
+    place.kubectl("delete", "namespace", "ops", "--wait=false")
+    wait_for(lambda: "SomeFinalizersRemain" in place.kubectl("get", "namespace", "ops", "-o", "json"))
     as_service_account(place)
-    result = place.deploy("--timeout", "5s")
+    result = place.deploy("--timeout", "8s")
     assert result.status == 6, result
-    assert "SomeFinalizersRemain" in result.out
+    assert "example.com/nobody" in result.out, result
     assert refused(place) == []

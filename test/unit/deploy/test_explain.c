@@ -153,14 +153,17 @@ static void test_a_namespace_that_is_held(void **state)
 
     client_answer(
         &w->bench->client, 200,
-        "{\"metadata\":{\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"},\"status\":{"
+        "{\"metadata\":{\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"},\"status\":{\"phase\":"
+        "\"Terminating\","
         "\"conditions\":[{\"type\":\"a\",\"status\":\"False\",\"message\":\"no\"},"
         "{\"type\":\"b\",\"status\":\"True\",\"reason\":\"Held\",\"message\":\"by x\"}]}}");
     app = explain(w, "{'resources':[{'version':'v1','kind':'Namespace','name':'ops','status':"
                      "'Synced','health':{'status':'Progressing','message':'Pending deletion'}}]}");
-    assert_int_equal(app->causes_len, 2);
+    assert_int_equal(app->causes_len, 3);
     check(&app->causes[0], "Namespace ops: Progressing: Pending deletion", NULL, 0, false);
-    check(&app->causes[1], "Namespace ops: Held: by x", NULL, 0, false);
+    check(&app->causes[1], "Namespace ops is being deleted since 2026-01-01T00:00:00Z", NULL, 0,
+          false);
+    check(&app->causes[2], "Namespace ops: b: by x", NULL, 0, false);
 }
 
 static void test_conditions(void **state)
