@@ -18,7 +18,8 @@ struct crc32c_text crc32c_base64(uint32_t crc);
 /* 0, or -1 when it is no such text. */
 int crc32c_from_base64(const char *text, uint32_t *crc) MUST_CHECK;
 
-/* ECMA-182, reflected: tells contents apart where nobody means harm. Continues from `crc`. */
+/* CRC-64/XZ (ECMA-182, reflected): tells contents apart where nobody means harm. Continues from
+ * `crc`. */
 uint64_t crc64(uint64_t crc, const void *data, size_t len);
 
 struct sha256_hex {
