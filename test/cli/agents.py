@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 import uuid
 
-from conftest import BIN, CONFIG, ROOT, clean_environ, wait_for
+from conftest import BIN, CONFIG, ROOT, SANITIZER_WORDS, clean_environ, wait_for
 
 ZONE = "asia-northeast1-c"
 REPO = "https://github.com/example/rehearsal.git"
@@ -135,7 +135,7 @@ clusters:
                 env=clean_environ(**{**self.emulator.env, "HOME": str(self.home),
                                      "GCE_METADATA_HOST": self.metadata_host(), **env}))
         wait_for(lambda: log.read_text().count("are served") >= self.starts or
-                 self.agent.poll() is not None, what="the agent")
+                 self.agent.poll() is not None, 120, "the agent")
         assert self.agent.poll() is None, log.read_text()
 
     @property
@@ -144,7 +144,7 @@ clusters:
 
     def metadata_host(self):
         return wait_for(lambda: self.emulator.api("GET", "/emulator/instances/neco-ops")[1]
-                        .get("metadataHost"))
+                        .get("metadataHost"), 120)
 
     def kill_agent(self):
         """As the kernel would when memory ends."""
@@ -159,7 +159,8 @@ clusters:
                 status = self.agent.wait(60)
             finally:
                 self.agent.kill()
-            assert status == 0, self.agent_log.read_text()
+            text = self.agent_log.read_text()
+            assert status == 0 and not any(word in text for word in SANITIZER_WORDS), text
         if self.port:
             self.port.close()
 
@@ -216,7 +217,7 @@ clusters:
     def answer(self, request, *types):
         """The first message of one of these types for the request."""
         return wait_for(lambda: next((f for f in self.frames(request) if f["t"] in types), None),
-                        what=f"{types} for {request}")
+                        120, f"{types} for {request}")
 
     def lease(self):
         """Who holds the cluster, or "" (kubectl)."""

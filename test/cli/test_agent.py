@@ -80,9 +80,9 @@ def test_the_check_is_done_here(site):
 def test_a_signal_ends_the_work_there(site, number, status):
     site.start_agent()
     run = site.start("--stable-for", "10m")
-    run.wait_for("sync: ")
+    run.wait_for("sync: ", 120)
     run.signal(number)
-    result = run.end()
+    result = run.end(120)
     assert result.status == status, result
     assert "cancelling necoops-deploy on the instance" in result.err
     assert site.lease() == "" and site.requests() == []
@@ -107,3 +107,14 @@ def test_github_is_told_from_here_and_alertmanager_from_there(site):
     assert [(a["labels"]["alertname"], a["labels"]["app"]) for a in posted] == \
         [("DeploymentFailed", "ops")]
     assert posted[0]["annotations"]["build_url"] == "https://ci.example/7"
+
+
+def test_the_cluster_is_not_asked_from_here(site):
+    """Status and doctor say so, and find nothing wrong with it."""
+    status = site.emulator.run("necoops-status")
+    assert status.status == 0, status
+    assert "is not reached from here, only through the agent on its instance" in status.out
+    doctor = site.emulator.run("necoops-status", "--doctor")
+    assert doctor.status == 0, doctor
+    assert "skipped  cluster        only its instance reaches it (clusters.neco-ops.via)" in \
+        doctor.out
