@@ -157,7 +157,7 @@ objects: $(call objs,$(shell find lib cmd -name '*.c'))
 .PHONY: soak
 soak: deps-test ## the long tests: many rounds, many seeds
 	@$(MAKE) --no-print-directory -j$(JOBS) all
-	@NECOOPS_SOAK=1 $(call PYTEST,$(BUILD)) -m soak
+	@NECOOPS_SOAK=1 $(call PYTEST,$(BUILD)) -m soak $(ARGS)
 
 .PHONY: bench
 bench: deps ## ratios against what people use today, side by side in one run

@@ -103,6 +103,11 @@ static int apply_set(struct conf *conf, const char *text, struct err *err)
 int conf_unknown_key(const char *where, const char *name, struct err *err)
 {
     autofree char *near = key_suggest(name);
+    if (near && strcmp(near, name) == 0)
+        return err_set(
+            err, ERR_USAGE,
+            "%s: '%s' only holds keys; set them one by one, as necoops.yaml(5) lists them", where,
+            name);
     if (near)
         return err_set(err, ERR_USAGE, "%s: unknown key '%s'; did you mean '%s'?", where, name,
                        near);

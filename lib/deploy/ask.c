@@ -135,8 +135,16 @@ static void create_root(struct member *member)
     struct argocd_root root = root_wanted(engine);
     autofree char *path = app_path(engine, NULL);
     struct argocd_sync sync = sync_of(member);
-    autojson cJSON *object = argocd_root_object(
-        &root, engine->plan->follow ? NULL : argocd_operation(NULL, false, &sync));
+    autojson cJSON *resources = engine_root_resources(engine);
+    cJSON *operation = NULL;
+
+    sync.resources = resources;
+    if (resources && !resources->child) {
+        member->token[0] = '\0'; /* all that it renders is there, and there is nothing to sync */
+    } else if (!engine->plan->follow) {
+        operation = argocd_operation(NULL, false, &sync);
+    }
+    autojson cJSON *object = argocd_root_object(&root, operation);
 
     send(member, "POST", path, object);
 }

@@ -431,6 +431,10 @@ static void step_all(struct engine *engine)
         if (engine->err.code != ERR_NONE) {
             return;
         }
+        engine_make_children(engine);
+    }
+    if (engine->root->step == STEP_QUEUED && engine_awaits_children(engine)) {
+        return;
     }
     step_root(engine);
     if (engine->membership_changed && (engine->root_ready || engine_overrides(engine))) {
@@ -517,6 +521,7 @@ int engine_run(struct engine *engine, struct err *err)
             kube_lock_tick(engine->lock);
         }
         step_all(engine);
+        engine_look_for_hopeless(engine);
         over = engine_outcome(engine, err);
         if (over > 0) {
             engine_name_leftovers(engine);

@@ -243,10 +243,9 @@ static int take_event(void *arg, const cJSON *event, struct err *err)
                                json_str_or(event, "involvedObject.name", ""),
                                json_str_or(event, "reason", ""), message));
     finding->member = probe_of(message);
-    if (text_starts(path, "spec.containers{")) {
-        const char *name = path + strlen("spec.containers{");
-
-        finding->container = xstrndup(name, strcspn(name, "}"));
+    const char *brace = strchr(path, '{'); /* "spec.containers{web}", or initContainers */
+    if (brace) {
+        finding->container = xstrndup(brace + 1, strcspn(brace + 1, "}"));
     }
     return 0;
 }
@@ -282,6 +281,20 @@ static bool is_ready(const cJSON *pod)
     return false;
 }
 
+/* The container that asks for resources first; NULL when none does. */
+static const char *who_asks(const cJSON *pod)
+{
+    const cJSON *container;
+
+    cJSON_ArrayForEach(container, json_at(pod, "spec.containers"))
+    {
+        if (json_at(container, "resources.requests") || json_at(container, "resources.limits")) {
+            return json_str(container, "name");
+        }
+    }
+    return NULL;
+}
+
 static void take_conditions(const char *space, const cJSON *pod, struct findings *out)
 {
     const cJSON *condition;
@@ -290,9 +303,16 @@ static void take_conditions(const char *space, const cJSON *pod, struct findings
     {
         if (strcmp(json_str_or(condition, "type", ""), "PodScheduled") == 0 &&
             strcmp(json_str_or(condition, "status", ""), "False") == 0) {
-            add(out, xasprintf("Pod %s/%s: %s: %s", space, json_str_or(pod, "metadata.name", ""),
-                               json_str_or(condition, "reason", "not scheduled"),
-                               json_str_or(condition, "message", "")));
+            const char *message = json_str_or(condition, "message", "");
+            struct finding *finding = add(
+                out, xasprintf("Pod %s/%s: %s: %s", space, json_str_or(pod, "metadata.name", ""),
+                               json_str_or(condition, "reason", "not scheduled"), message));
+            const char *asks = strstr(message, "Insufficient ") ? who_asks(pod) : NULL;
+
+            if (asks) {
+                finding->container = xstrdup(asks);
+                finding->member = "resources";
+            }
         }
     }
 }
@@ -361,24 +381,31 @@ static char *selector_of(const cJSON *workload)
     return text.len ? buf_steal(&text) : NULL;
 }
 
-static void take_pods(struct kube *kube, const char *space, const cJSON *workload,
-                      struct findings *out)
+static void list_pods(struct kube *kube, const char *space, const cJSON *workload,
+                      struct pods_of *of)
 {
     autofree char *selector = selector_of(workload);
     autofree char *space_part = url_encode(space);
     autoerr struct err ignored = ERR_INIT;
+
+    if (selector) {
+        autofree char *coded = url_encode(selector);
+        autofree char *path =
+            xasprintf("/api/v1/namespaces/%s/pods?labelSelector=%s", space_part, coded);
+
+        (void)!kube_list(kube, path, "pods", keep_pod, of, NULL, &ignored);
+    }
+}
+
+static void take_pods(struct kube *kube, const char *space, const cJSON *workload,
+                      struct findings *out)
+{
     autojson cJSON *unready = json_array();
     autojson cJSON *crashed = json_array();
     struct pods_of of = {unready, crashed};
     const cJSON *pod;
 
-    if (!selector) {
-        return;
-    }
-    autofree char *coded = url_encode(selector);
-    autofree char *path =
-        xasprintf("/api/v1/namespaces/%s/pods?labelSelector=%s", space_part, coded);
-    (void)!kube_list(kube, path, "pods", keep_pod, &of, NULL, &ignored);
+    list_pods(kube, space, workload, &of);
     const cJSON *sick = unready->child ? unready : crashed;
     cJSON_ArrayForEach(pod, sick)
     {
@@ -413,24 +440,129 @@ static bool look(struct kube *kube, const char *kind, const char *path, const ch
     return object != NULL;
 }
 
+static char *object_path(const char *group, const char *kind, const char *space, const char *name)
+{
+    const char *format = space[0] ? path_of(group, kind) : NULL;
+    autofree char *space_part = url_encode(space);
+    autofree char *name_part = url_encode(name);
+
+    return format ? xasprintf(format, space_part, name_part) : NULL;
+}
+
 void evidence_find(const struct evidence_source *source, const char *group, const char *kind,
                    const char *space, const char *name, struct findings *out)
 {
-    const char *format = path_of(group, kind);
+    autofree char *path = object_path(group, kind, space, name);
     autoerr struct err ignored = ERR_INIT;
 
-    if (!format || !space[0]) {
+    if (!group[0] && strcmp(kind, "Namespace") == 0) {
+        evidence_of_namespace(source->kube, name, out);
+    }
+    if (!path) {
         return;
     }
-    autofree char *space_part = url_encode(space);
-    autofree char *name_part = url_encode(name);
-    autofree char *path = xasprintf(format, space_part, name_part);
     /* Pods are being replaced or made just now: a moment later there is something to be seen. */
     while (look(source->kube, kind, path, space, name, out) && out->len == 0 &&
            *source->patience_ms > 0) {
         *source->patience_ms -= AGAIN_MS;
         if (run_sleep(source->run, AGAIN_MS, "evidence", &ignored) != 0) {
             return;
+        }
+    }
+}
+
+/* ---- what is final ---- */
+
+static char *image_trouble(const cJSON *pod)
+{
+    static const char *const lists[] = {"status.initContainerStatuses", "status.containerStatuses"};
+    const cJSON *status;
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        cJSON_ArrayForEach(status, json_at(pod, lists[i]))
+        {
+            const char *reason = json_str_or(status, "state.waiting.reason", "");
+            const char *message = json_str_or(status, "state.waiting.message", "");
+
+            if (is_image_reason(reason)) {
+                return xasprintf(
+                    "container '%s' of pod '%s' cannot get its image '%s': %s%s%s",
+                    json_str_or(status, "name", ""), json_str_or(pod, "metadata.name", ""),
+                    json_str_or(status, "image", ""), reason, message[0] ? ": " : "", message);
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Its pods are not even made: a quota, a webhook, a service account that is missing. A deadline
+ * does not see that when only the number of replicas changed. */
+static char *refused_pods(const cJSON *workload)
+{
+    const cJSON *condition;
+
+    cJSON_ArrayForEach(condition, json_at(workload, "status.conditions"))
+    {
+        if (strcmp(json_str_or(condition, "type", ""), "ReplicaFailure") == 0 &&
+            strcmp(json_str_or(condition, "status", ""), "True") == 0) {
+            return xasprintf("%s: %s", json_str_or(condition, "reason", "ReplicaFailure"),
+                             json_str_or(condition, "message", ""));
+        }
+    }
+    return NULL;
+}
+
+char *evidence_of_hopeless(struct kube *kube, const char *group, const char *kind,
+                           const char *space, const char *name)
+{
+    autofree char *path = object_path(group, kind, space, name);
+    autojson cJSON *unready = json_array();
+    autojson cJSON *crashed = json_array();
+    struct pods_of of = {unready, crashed};
+    autojson cJSON *object = path ? ask(kube, path, false) : NULL;
+    autofree char *text = NULL;
+    const cJSON *pod;
+
+    if (object && strcmp(kind, "Pod") == 0) {
+        json_push(unready, json_copy(object));
+    } else if (object) {
+        list_pods(kube, space, object, &of);
+    }
+    text = refused_pods(object);
+    if (text) {
+        return xasprintf("%s %s/%s: %s", kind, space, name, text);
+    }
+    cJSON_ArrayForEach(pod, unready)
+    {
+        autofree char *trouble =
+            json_at(pod, "metadata.deletionTimestamp") ? NULL : image_trouble(pod);
+
+        if (trouble) {
+            return xasprintf("%s %s/%s: %s", kind, space, name, trouble);
+        }
+    }
+    return NULL;
+}
+
+/* ---- namespaces ---- */
+
+void evidence_of_namespace(struct kube *kube, const char *name, struct findings *out)
+{
+    autofree char *coded = url_encode(name);
+    autofree char *path = xasprintf("/api/v1/namespaces/%s", coded);
+    autojson cJSON *object = ask(kube, path, false);
+    const cJSON *condition;
+
+    if (strcmp(json_str_or(object, "status.phase", ""), "Terminating") != 0) {
+        return;
+    }
+    add(out, xasprintf("Namespace %s is being deleted since %s", name,
+                       json_str_or(object, "metadata.deletionTimestamp", "an unknown time")));
+    cJSON_ArrayForEach(condition, json_at(object, "status.conditions"))
+    {
+        if (strcmp(json_str_or(condition, "status", ""), "True") == 0) {
+            add(out, xasprintf("Namespace %s: %s: %s", name, json_str_or(condition, "type", ""),
+                               json_str_or(condition, "message", "")));
         }
     }
 }

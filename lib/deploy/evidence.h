@@ -26,6 +26,12 @@ struct evidence_source {
 void evidence_find(const struct evidence_source *source, const char *group, const char *kind,
                    const char *space, const char *name, struct findings *out);
 void findings_clear(struct findings *findings);
+/* "Deployment web/web: container 'web' …: ImagePullBackOff: …" when one of its pods cannot get its
+ * image, or when its pods are refused; else NULL. Caller frees. */
+char *evidence_of_hopeless(struct kube *kube, const char *group, const char *kind,
+                           const char *space, const char *name);
+/* Why a namespace that is to go does not: what its controller says is left. */
+void evidence_of_namespace(struct kube *kube, const char *name, struct findings *out);
 #define autofindings CLEANUP(findings_clear)
 
 #endif

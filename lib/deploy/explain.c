@@ -78,13 +78,31 @@ static const struct manifest_doc *find_container(const struct manifest_set *set,
     return manifest_find(set, kind, name, NULL);
 }
 
-static void fill_place(const struct plan *plan, const struct manifest_doc *doc, const char *path,
-                       struct place *out)
+static void fill_place(const struct plan *plan, const char *file, int line, struct place *out)
 {
-    out->file = xstrdup(doc->file);
-    out->line = manifest_line(plan->manifests, doc, path);
-    out->changed = plan->parent &&
-                   git_line_changed(plan->git, plan->parent, plan->commit, doc->file, out->line);
+    free(out->file);
+    out->file = xstrdup(file);
+    out->line = line;
+    out->changed =
+        plan->parent && git_line_changed(plan->git, plan->parent, plan->commit, file, line);
+}
+
+/* A transformer of a kustomization may have decided it instead of the manifest. */
+static void look_at_transformers(const struct plan *plan, const struct manifest_set *set,
+                                 const struct manifest_doc *doc, const char *path,
+                                 const struct finding *finding, struct place *out)
+{
+    const char *image = json_str(doc->value, path ? path : "");
+    struct manifest_spot spot;
+
+    if (finding && finding->member && strcmp(finding->member, "image") == 0 && image) {
+        if (manifest_image_spot(plan->manifests, set, image, &spot)) {
+            fill_place(plan, spot.file, spot.line, out);
+        }
+    } else if (path && text_starts(path, "spec.selector") && !out->changed &&
+               manifest_selector_spot(plan->manifests, set, &spot)) {
+        fill_place(plan, spot.file, spot.line, out);
+    }
 }
 
 static void locate(const struct plan *plan, const char *app, const char *kind, const char *name,
@@ -93,14 +111,23 @@ static void locate(const struct plan *plan, const char *app, const char *kind, c
     const struct manifest_set *set = plan->manifests ? set_of(plan, app) : NULL;
     autofree char *path = field ? xstrdup(field) : NULL;
     const struct manifest_doc *doc;
+    struct manifest_spot spot;
 
     if (!set) {
         return;
     }
+    autofree char *plain = manifest_plain_name(plan->manifests, set, name);
     doc = finding ? find_container(set, kind, name, finding, &path)
                   : manifest_find(set, kind, name, field);
+    if (!doc) {
+        doc = finding ? find_container(set, kind, plain, finding, &path)
+                      : manifest_find(set, kind, plain, field);
+    }
     if (doc) {
-        fill_place(plan, doc, path, out);
+        fill_place(plan, doc->file, manifest_line(plan->manifests, doc, path), out);
+        look_at_transformers(plan, set, doc, path, finding, out);
+    } else if (manifest_generator_spot(plan->manifests, set, kind, plain, &spot)) {
+        fill_place(plan, spot.file, spot.line, out);
     }
 }
 
@@ -154,7 +181,10 @@ static void explain_resource(const struct plan *plan, const struct evidence_sour
                                state[0] ? state : (resource->hook ? "hook failed" : "failed"),
                                resource->message[0] ? ": " : "", resource->message),
                      place.file, place.line, place.changed);
-    if (sick || resource->hook) {
+    if (strstr(resource->message, "because it is being terminated")) {
+        evidence_of_namespace(source->kube, resource->space, &findings);
+        explain_findings(plan, app, resource, &findings);
+    } else if (sick || resource->hook) {
         evidence_find(source, resource->group, resource->kind, resource->space, resource->name,
                       &findings);
         explain_findings(plan, app, resource, &findings);

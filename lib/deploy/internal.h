@@ -22,6 +22,7 @@ struct planned_app {
     cJSON *object;           /* as rendered */
     struct manifest_set set; /* of its sources of this repository */
     bool loaded;
+    int64_t made_at; /* mono: by us, before the root was synced; 0: not */
 };
 
 struct plan {
@@ -161,6 +162,9 @@ struct member {
     int64_t degraded_since;
     int64_t retry_at; /* not before */
     int64_t refresh_at;
+    int64_t look_at; /* at its pods, for what is hopeless; 0: not */
+    int64_t hopeless_since;
+    int looks;
     enum argocd_verdict verdict;
     char *reason;
     enum err_code failure; /* when it failed by an error of the API */
@@ -215,6 +219,11 @@ struct member *engine_find(const struct engine *engine, const char *name);
 bool engine_overrides(const struct engine *engine);
 /* The root's resources that its sync has to touch, empty when none; NULL: all. Caller deletes. */
 cJSON *engine_root_resources(const struct engine *engine);
+/* birth.c: makes new children with their overrides, before the root's sync does it without. Not from
+ * within a loop over the members. */
+void engine_make_children(struct engine *engine);
+/* The watch has not shown all of them yet. */
+bool engine_awaits_children(const struct engine *engine);
 /* Suspends what would sync by itself; true while something still does. */
 bool engine_hold_children(struct engine *engine);
 
@@ -231,6 +240,12 @@ char *engine_missing(const struct engine *engine);
 /* Notes what an earlier commit or branch left behind. */
 void engine_name_leftovers(const struct engine *engine);
 
+/* ---- hopeless.c ---- */
+/* Fails what only waits for an image that cannot be pulled or for pods that are refused. Asks the cluster now and then; not from
+ * within a loop over the members. */
+void engine_look_for_hopeless(struct engine *engine);
+
+/* ---- member.c, ask.c ---- */
 /* Moves one on as far as it goes now. */
 void member_step(struct member *member);
 /* Live already, without any doing of ours. */

@@ -460,6 +460,9 @@ int64_t member_due(const struct member *member, int64_t at_most)
     if (member->refresh_at && !member->pending) {
         at_most = sooner(member->refresh_at, now, at_most);
     }
+    if (member->look_at) {
+        at_most = sooner(member->look_at, now, at_most);
+    }
     if (member->token[0] && !member->token_seen) {
         int64_t at = member->waiting_since + unseen_ms(member);
 

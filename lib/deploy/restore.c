@@ -214,18 +214,9 @@ static void patched(void *arg, cJSON *answer, struct err *err)
     }
 }
 
-static int look_at(void *arg, const cJSON *application, struct err *err)
+static struct one *add_one(struct all *all, const char *name)
 {
-    struct all *all = arg;
-    const char *name = json_str_or(application, "metadata.name", "");
-    const struct member *member = engine_find(all->engine, name);
-    autojson cJSON *patch = NULL;
     struct one *one;
-
-    (void)err;
-    if (!member || !member->inside || !(patch = patch_of(all, application))) {
-        return 0;
-    }
     autofree char *space = url_encode(all->engine->plan->space);
     autofree char *coded = url_encode(name);
     one = xcalloc(1, sizeof(*one));
@@ -234,7 +225,20 @@ static int look_at(void *arg, const cJSON *application, struct err *err)
     one->path = xasprintf(ARGOCD_API "/namespaces/%s/applications/%s", space, coded);
     all->ones = xrealloc(all->ones, (all->len + 1) * sizeof(struct one *));
     all->ones[all->len++] = one;
-    start(one, patch, patched);
+    return one;
+}
+
+static int look_at(void *arg, const cJSON *application, struct err *err)
+{
+    struct all *all = arg;
+    const char *name = json_str_or(application, "metadata.name", "");
+    const struct member *member = engine_find(all->engine, name);
+    autojson cJSON *patch = NULL;
+
+    (void)err;
+    if (member && member->inside && !member->is_root && (patch = patch_of(all, application))) {
+        start(add_one(all, name), patch, patched);
+    }
     return 0;
 }
 
@@ -255,6 +259,16 @@ static int drive(const struct engine *engine, int64_t ms, struct err *err)
         ms = kube_lock_due_ms(engine->lock, ms);
     }
     return http_drive(kube_http(engine->kube), ms, -1, "what was before", err);
+}
+
+static int drive_all(const struct all *all, struct err *err)
+{
+    while (any_open(all) && !engine_is_lost(all->engine)) {
+        if (drive(all->engine, TICK_MS, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 /* By our own clock it may be too long ago that the lease was renewed: while reasons were looked
@@ -330,12 +344,12 @@ static int put_back(struct all *all, struct err *err)
          kube_list(engine->kube, path, "the list of applications", look_at, all, NULL, err) != 0)) {
         return -1;
     }
-    while (any_open(all) && !engine_is_lost(engine)) {
-        if (drive(engine, TICK_MS, err) != 0) {
-            return -1;
-        }
+    if (drive_all(all, err) != 0 || engine_is_lost(engine)) {
+        return err->code == ERR_NONE ? 0 : -1;
     }
-    return 0;
+    /* the root last: with its automated sync it sees to its children by itself again */
+    start(add_one(all, engine->plan->root), NULL, read_again);
+    return drive_all(all, err);
 }
 
 int restore_run(const struct deploy_restore *restore, struct engine *engine,

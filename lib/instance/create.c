@@ -186,7 +186,7 @@ static int follow(struct creation *creation, const cJSON *instance, struct follo
     return -1;
 }
 
-/* Is this one still the only, or the oldest? A run that made one first waits for insertions that
+/* Is this one still the only, or the oldest, and nobody's to delete? A run that made one first waits for insertions that
  * began before this look: whoever inserts later sees ours, so of any two makers at least one sees
  * both. */
 static int look_again(struct creation *creation, const cJSON *instance, bool *settled,
@@ -197,8 +197,9 @@ static int look_again(struct creation *creation, const cJSON *instance, bool *se
     if ((creation->own_id && await_operation(creation, &waited, err) < 0) ||
         instance_find(creation->gce, creation->spec->name, &creation->spec->zones, &list, err) < 0)
         return -1;
-    *settled =
-        !waited && list.len > 0 && strcmp(instance_id(list.items[0]), instance_id(instance)) == 0;
+    *settled = !waited && list.len > 0 &&
+               strcmp(instance_id(list.items[0]), instance_id(instance)) == 0 &&
+               strcmp(instance_status(list.items[0]), "RUNNING") == 0;
     return 0;
 }
 

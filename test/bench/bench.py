@@ -13,6 +13,7 @@ import functools
 import importlib
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -86,6 +87,7 @@ def compare(title, programs, runs, env, cwd, bound=None, clean=None, gib=None):
 def main():
     if len(sys.argv) < 2:
         raise SystemExit(__doc__)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # rows clean up after themselves
     sys.path[:0] = [str(HERE), str(ROOT / "test/cli")]
     os.environ["NECOOPS_BIN"] = str(pathlib.Path(sys.argv[1]).resolve())
     names = sys.argv[2:] or sorted(p.stem for p in (HERE / "rows").glob("[a-z]*.py"))

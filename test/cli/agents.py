@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 import uuid
 
-from conftest import BIN, CONFIG, ROOT, SANITIZER_WORDS, clean_environ, wait_for
+from conftest import BIN, CONFIG, PATIENCE, ROOT, SANITIZER_WORDS, clean_environ, wait_for
 
 ZONE = "asia-northeast1-c"
 REPO = "https://github.com/example/rehearsal.git"
@@ -51,7 +51,7 @@ class Port:
 
     def close(self):
         os.write(self.slave, b"\0")
-        self.thread.join(30)
+        self.thread.join(PATIENCE)
         os.close(self.master)
         os.close(self.slave)
 
@@ -61,7 +61,7 @@ def write_serial(emulator, data, port=2):
     request = urllib.request.Request(
         f"{emulator.url}/emulator/instances/neco-ops/serial?port={port}", data=data, method="POST")
     request.add_header("Authorization", "Bearer " + emulator.token())
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         assert answer.status == 200
 
 
@@ -135,7 +135,7 @@ clusters:
                 env=clean_environ(**{**self.emulator.env, "HOME": str(self.home),
                                      "GCE_METADATA_HOST": self.metadata_host(), **env}))
         wait_for(lambda: log.read_text().count("are served") >= self.starts or
-                 self.agent.poll() is not None, 120, "the agent")
+                 self.agent.poll() is not None, what="the agent")
         assert self.agent.poll() is None, log.read_text()
 
     @property
@@ -144,12 +144,12 @@ clusters:
 
     def metadata_host(self):
         return wait_for(lambda: self.emulator.api("GET", "/emulator/instances/neco-ops")[1]
-                        .get("metadataHost"), 120)
+                        .get("metadataHost"))
 
     def kill_agent(self):
         """As the kernel would when memory ends."""
         self.agent.kill()
-        self.agent.wait(30)
+        self.agent.wait(PATIENCE)
 
     def stop(self):
         """Ends the agent; it must end cleanly."""
@@ -217,7 +217,7 @@ clusters:
     def answer(self, request, *types):
         """The first message of one of these types for the request."""
         return wait_for(lambda: next((f for f in self.frames(request) if f["t"] in types), None),
-                        120, f"{types} for {request}")
+                        what=f"{types} for {request}")
 
     def lease(self):
         """Who holds the cluster, or "" (kubectl)."""

@@ -7,7 +7,7 @@ import re
 import ssl
 import subprocess
 
-from conftest import clean_environ, wait_for
+from conftest import PATIENCE, clean_environ, wait_for
 from test_deploy import Place
 
 SKIP = "argocd.argoproj.io/skip-reconcile"
@@ -36,7 +36,7 @@ class Race(Place):
         context = ssl.create_default_context(
             cadata=base64.b64decode(field("certificate-authority-data")).decode())
         context.load_cert_chain(pem)
-        return http.client.HTTPSConnection(field("server").removeprefix("https://"), timeout=30,
+        return http.client.HTTPSConnection(field("server").removeprefix("https://"), timeout=PATIENCE,
                                            context=context)
 
     def ask(self, method, path, body=None):

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from agents import INSTANCE, ZONE, Site, write_serial
-from conftest import wait_for
+from conftest import PATIENCE, wait_for
 
 FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
 POLL = "method=GET,path=*/serialPort,query=port=2*"
@@ -44,13 +44,13 @@ def delete_instance(site):
 def test_two_callers_at_once(site):
     site.start_agent()
     first = site.start("--stable-for", "10m")
-    first.wait_for("sync: ", 120)
+    first.wait_for("sync: ")
     second = site.start()
-    second.wait_for("queue: place 1 on the instance, where necoops-deploy of '", 120)
+    second.wait_for("queue: place 1 on the instance, where necoops-deploy of '")
     assert [r["tool"] for r in site.requests()] == ["necoops-deploy"] * 2
     first.signal(signal.SIGTERM)
-    assert first.end(120).status == 143
-    result = second.end(120)
+    assert first.end().status == 143
+    result = second.end()
     assert result.status == 0, result
     assert site.requests() == [] and site.runs() == 2
 
@@ -58,12 +58,12 @@ def test_two_callers_at_once(site):
 def test_who_does_not_want_to_wait_is_told_who_is_there(site):
     site.start_agent()
     first = site.start("--stable-for", "10m", env={"CIRCLE_BUILD_URL": "https://ci.example/job/7"})
-    first.wait_for("sync: ", 120)
+    first.wait_for("sync: ")
     result = site.deploy("--lock-timeout", "100ms")
     assert result.status == 5, result
     assert "is busy: necoops-deploy of 'https://ci.example/job/7' runs there" in result.err
     first.signal(signal.SIGINT)
-    assert first.end(120).status == 130
+    assert first.end().status == 130
     assert site.requests() == [] and site.runs() == 1
 
 
@@ -83,27 +83,27 @@ def test_metadata_that_others_change_too(make_site):
 def test_the_agent_is_killed_and_started_again(site):
     site.start_agent()
     run = site.start("--stable-for", "10m")
-    run.wait_for("sync: ", 120)
+    run.wait_for("sync: ")
     site.kill_agent()
     site.start_agent()
-    result = run.end(120)
+    result = run.end()
     assert result.status == 1, result
     assert "the agent on the instance was started again" in result.err
     assert "error: the agent ended while necoops-deploy ran on the instance; run it again" in \
         result.err
-    assert site.lease() == "" and site.requests() == []
-    assert site.runs() == 1
+    wait_for(lambda: site.lease() == "", what="the lease")  # the run of before is being ended
+    assert site.requests() == [] and site.runs() == 1
     assert site.deploy().status == 0
 
 
 def test_the_agent_dies_for_good(site):
-    site.configure(silent="4s")
+    site.configure(silent="6s")
     site.start_agent()
     write_serial(site.emulator, b"kernel: out of memory\r\n", port=1)
     run = site.start("--stable-for", "10m")
-    run.wait_for("sync: ", 120)
+    run.wait_for("sync: ")
     site.kill_agent()
-    result = run.end(120)
+    result = run.end()
     assert result.status == 1, result
     assert "the agent on the instance 'neco-ops' is silent since " in result.err
     assert "console: kernel: out of memory" in result.err
@@ -113,12 +113,12 @@ def test_the_agent_dies_for_good(site):
 def test_the_agent_is_stopped(site):
     site.start_agent()
     run = site.start("--stable-for", "10m")
-    run.wait_for("sync: ", 120)
+    run.wait_for("sync: ")
     site.agent.send_signal(signal.SIGTERM)
-    result = run.end(120)
+    result = run.end()
     assert result.status == 1, result
     assert "necoops-deploy was ended: the agent on the instance was stopped" in result.err
-    assert site.agent.wait(30) == 0 and site.lease() == ""
+    assert site.agent.wait(PATIENCE) == 0 and site.lease() == ""
 
 
 def test_there_is_no_agent(site):
@@ -161,9 +161,9 @@ def test_there_is_no_instance(site):
 def test_the_instance_is_deleted_in_the_middle(site):
     site.start_agent()
     run = site.start("--stable-for", "10m")
-    run.wait_for("sync: ", 120)
+    run.wait_for("sync: ")
     delete_instance(site)
-    result = run.end(120)
+    result = run.end()
     assert result.status == 3, result
     assert "the instance 'neco-ops' was deleted while necoops-deploy ran on it" in result.err
 
@@ -182,13 +182,13 @@ def test_the_instance_is_stopped(site):
 
 def test_the_ring_is_overrun(site):
     site.start_agent()
-    run = site.start("--stable-for", "1s", "--events", site.folder / "events.jsonl", "--report",
+    run = site.start("--stable-for", "4s", "--events", site.folder / "events.jsonl", "--report",
                      site.folder / "report.html")
-    run.wait_for("sync: ", 120)
+    run.wait_for("sync: ")
     run.signal(signal.SIGSTOP)
     write_serial(site.emulator, b"noise " * 200000)
     run.signal(signal.SIGCONT)
-    result = run.end(120)
+    result = run.end()
     assert result.status == 0, result
     assert "live" in result.out
     assert "bytes of the serial port were overwritten before they were read" in result.err
@@ -201,13 +201,13 @@ def test_the_ring_is_overrun(site):
 def test_results_that_were_overwritten_are_asked_for_again(site):
     """A caller that could not listen for a while: all that was said meanwhile is gone."""
     site.start_agent()
-    run = site.start("--events", site.folder / "events.jsonl")
-    run.wait_for("sync: ", 120)
+    run = site.start("--stable-for", "3s", "--events", site.folder / "events.jsonl")
+    run.wait_for("sync: ")
     run.signal(signal.SIGSTOP)
-    wait_for(lambda: any(f["t"] == "end" for f in site.frames()), 120, "the end")
+    wait_for(lambda: any(f["t"] == "end" for f in site.frames()), what="the end")
     write_serial(site.emulator, b"x" * (1 << 20) + b"\n")
     run.signal(signal.SIGCONT)
-    result = run.end(120)
+    result = run.end()
     assert result.status == 0, result
     assert "live" in result.out
     kinds = [json.loads(line)["type"]
@@ -217,15 +217,15 @@ def test_results_that_were_overwritten_are_asked_for_again(site):
 
 def test_somebody_else_writes_to_the_port(site):
     site.start_agent()
-    run = site.start("--stable-for", "1s")
-    run.wait_for("sync: ", 120)
+    run = site.start("--stable-for", "4s")
+    run.wait_for("sync: ")
     request = site.requests()[0]["id"]
     forged = {"t": "end", "id": request, "status": 0, "results": []}
     write_serial(site.emulator,
                  b"login: root\r\n" +
                  b'@necoops 0123456789abcdef 9 00000000 ' + json.dumps(forged).encode() + b"\r\n" +
                  b"@necoops cut")
-    result = run.end(120)
+    result = run.end()
     assert result.status == 0, result
     assert "live" in result.out
     assert re.search(r"[1-9][0-9]* messages of the agent were damaged", result.err), result
@@ -245,7 +245,7 @@ def test_the_limit_of_the_serial_port_is_met_to_the_end(make_site):
     site = make_site(faults=[f"{POLL},n=2,count=0,status=429,"
                              "reason=rateLimitExceeded"])
     site.start_agent()
-    result = site.deploy("--timeout", "6s")
+    result = site.deploy("--timeout", "5s")
     assert result.status == 7, result
     assert "serial port 2" in result.err
     assert site.requests() == []
@@ -261,17 +261,17 @@ def test_a_request_runs_once(site):
     assert site.answer(request, "end")["status"] == 0
     standing = site.requests()
     site.emulator.set_metadata(site.instance(), **{"necoops-request": ""})
-    wait_for(lambda: not (site.folder / "agent/results" / request).exists(), 120, "tidying")
+    wait_for(lambda: not (site.folder / "agent/results" / request).exists(), what="tidying")
     before = len(site.frames(request))
     value = json.dumps({"version": 1, "requests": standing})
     site.emulator.set_metadata(site.instance(), **{"necoops-request": value})
-    wait_for(lambda: len(site.frames(request)) > before, 120, "an answer to the replay")
+    wait_for(lambda: len(site.frames(request)) > before, what="an answer to the replay")
     assert site.frames(request)[before]["t"] == "end"
     # and after a restart
     site.kill_agent()
     before = len(site.frames(request))
     site.start_agent()
-    wait_for(lambda: len(site.frames(request)) > before, 120, "an answer after the restart")
+    wait_for(lambda: len(site.frames(request)) > before, what="an answer after the restart")
     assert site.frames(request)[before]["t"] == "end"
     assert site.runs() == 1
 
@@ -344,17 +344,17 @@ def test_the_caller_is_gone_for_good(site):
     site.configure(gone="4s")
     site.start_agent()
     run = site.start("--stable-for", "10m")
-    run.wait_for("sync: ", 120)
+    run.wait_for("sync: ")
     run.process.kill()
     run.process.wait()
-    wait_for(lambda: "who asked for it is gone" in site.agent_log.read_text(), 120, "the end")
-    wait_for(lambda: site.lease() == "", 120, "the lease")
+    wait_for(lambda: "who asked for it is gone" in site.agent_log.read_text(), what="the end")
+    wait_for(lambda: site.lease() == "", what="the lease")
 
 
 def test_the_caller_goes_on_being_heard(site):
     site.configure(gone="4s")
     site.start_agent()
-    result = site.deploy("--stable-for", "5s")
+    result = site.deploy("--stable-for", "6s")  # longer than without a word it would last
     assert result.status == 0, result
     assert len(site.emulator.calls("POST", "/setMetadata")) > 3
 
@@ -362,9 +362,9 @@ def test_the_caller_goes_on_being_heard(site):
 def test_the_request_is_taken_out(site):
     site.start_agent()
     run = site.start("--stable-for", "10m")
-    run.wait_for("sync: ", 120)
+    run.wait_for("sync: ")
     site.emulator.set_metadata(site.instance(), **{"necoops-request": ""})
-    result = run.end(120)
+    result = run.end()
     assert result.status == 1, result
     assert "was ended: its request was taken out of the instance's metadata" in result.err
 
@@ -397,12 +397,12 @@ def test_results_without_a_bucket_go_over_the_port(site):
 def test_a_delete_waits_for_the_agent(site):
     site.start_agent()
     run = site.start("--stable-for", "10m", env={"CIRCLE_BUILD_URL": "https://ci.example/job/7"})
-    run.wait_for("sync: ", 120)
+    run.wait_for("sync: ")
     refused = site.emulator.run("necoops-delete", "--yes", "--lock-timeout", "0s")
     assert refused.status == 5, refused
     assert "cluster 'neco-ops' is in use: necoops-deploy of https://ci.example/job/7 is with the " \
         "agent since 20" in refused.err
     run.signal(signal.SIGINT)
-    assert run.end(120).status == 130
+    assert run.end().status == 130
     done = site.emulator.run("necoops-delete", "--yes", "--lock-timeout", "0s")
     assert done.status == 0, done

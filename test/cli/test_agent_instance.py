@@ -88,10 +88,10 @@ def test_what_it_cannot_load_is_told(instance):
 def test_the_instance_is_booted_again_in_the_middle(instance):
     emulator = instance.emulator
     run = instance.start("--stable-for", "10m")
-    run.wait_for("sync: ", 120)
+    run.wait_for("sync: ")
     emulator.finish_operation(
         ZONE, emulator.api("POST", emulator.zone_url(ZONE, "instances/neco-ops/reset")))
-    result = run.end(120)
+    result = run.end()
     assert result.status == 1, result
     assert "the agent on the instance was started again" in result.err
     assert "error: the instance booted again while necoops-deploy ran on it; run it again" in \

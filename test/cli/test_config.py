@@ -185,11 +185,20 @@ def test_config_binary(folder):
 @pytest.mark.parametrize("given, error", [
     ("project", "--set wants KEY=VALUE, not 'project'"),
     ("zone=a", "--set: unknown key 'zone'; did you mean 'zones'?"),
+    ("instance.image={family: x}", "--set: 'instance.image' only holds keys; set them one by one"),
+    ("clusters.stage={path: x}", "--set: 'clusters.stage' only holds keys; set them one by one"),
     ("instance.localSsds=x", "--set: 'instance.localSsds': wants a whole number"),
     ("instance.setupTimeout=soon", "--set: 'instance.setupTimeout': "),
 ])
 def test_set_wrong(given, error, folder):
     assert refused(folder, "necoops-create", "--set", given).startswith(error)
+
+
+def test_set_a_mapping(folder):
+    """As a whole: what the file or an earlier --set has is gone."""
+    shown = run_program("necoops-create", "--set", "instance.labels={team: neco}", "--set",
+                        "instance.labels={tier: test}", "--print-config", cwd=folder)
+    assert shown.status == 0 and '  labels: {"tier":"test"}  # --set\n' in shown.out, shown
 
 
 def test_environment_wrong(folder):

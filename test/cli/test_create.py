@@ -307,6 +307,38 @@ def test_deleted_while_it_is_set_up(cloud, setup):
     assert emulator.instances() == [] and len(inserts(emulator)) == 1
 
 
+def answers(path, *values):
+    """Fault rules that answer so, one after another; the last one from then on."""
+    return [f"path={path},n={n},count={0 if n == len(values) else 1},status=200,body=" +
+            json.dumps(value).replace(",", "\\,") for n, value in enumerate(values, 1)]
+
+
+def listing(status):
+    """All instances: ours, in this state."""
+    return {"kind": "compute#instanceAggregatedList", "items": {"zones/asia-northeast1-c": {
+        "instances": [{"id": "7", "name": "neco-ops", "zone": "zones/asia-northeast1-c",
+                       "status": status}]}}}
+
+
+def test_deleted_once_it_was_ready(start_emulator):
+    """Somebody's deletion begins between the phase and the last look: that look is not the last then."""
+    phase = json.dumps({"phase": "ready", "message": "", "time": "2026-11-23T07:00:00Z",
+                        "bootId": "b"})
+    attribute = {"kind": "compute#guestAttributes", "queryPath": "necoops/phase", "queryValue": {
+        "items": [{"namespace": "necoops", "key": "phase", "value": phase}]}}
+    instance = listing("RUNNING")["items"]["zones/asia-northeast1-c"]["instances"][0]
+    emulator = start_emulator(faults=[
+        *answers("*/aggregated/instances", listing("RUNNING"), listing("STOPPING"),
+                 listing("RUNNING")),
+        *answers("*/instances/7/getGuestAttributes", {"queryValue": {"items": []}}, attribute),
+        *answers("*/instances/7", instance),
+        *answers("*/instances/7/serialPort", {"contents": "", "start": "0", "next": "0"})])
+    result = emulator.run("necoops-create", "-o", "json")
+    assert result.status == 0 and result.json["outcome"] == "joined", result
+    assert len(emulator.calls("GET", "/aggregated/instances")) == 3, "it looked once more"
+    assert {e["method"] for e in compute_calls(emulator)} == {"GET"}
+
+
 # ---- a setup that fails ----
 
 FAILING = """#!/bin/sh

@@ -231,8 +231,9 @@ def test_delete_saves_evidence_first(cloud, folder):
     result = emulator.run("necoops-delete", "--yes", "--evidence", "out")
     assert result.status == 0, result
     saved = next((folder / "out").iterdir())
-    assert sorted(p.name for p in saved.iterdir()) == ["console-1.log", "instance.json",
-                                                       "phases.json", "status.json"]
+    # Whether the agent had the time to say something is not the question here.
+    assert {p.name for p in saved.iterdir()} - {"console-2.log"} == {
+        "console-1.log", "instance.json", "phases.json", "status.json"}
     status = json.loads((saved / "status.json").read_text())
     assert status["instance"]["status"] == "RUNNING" and status["phase"] == "ready"
     assert emulator.instances() == []

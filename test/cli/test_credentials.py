@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from conftest import Emulator, QUICK, fetch_token, wait_for
+from conftest import Emulator, PATIENCE, QUICK, fetch_token, wait_for
 from test_create import STEERED
 
 ROBOT = "ci@neco-test.iam.gserviceaccount.com"
@@ -100,7 +100,7 @@ def narrow_token(emulator):
         + urllib.parse.quote("neco-ops@neco-test.iam.gserviceaccount.com") + ":generateAccessToken",
         data=json.dumps({"scope": ["https://www.googleapis.com/auth/devstorage.read_only"]}).encode(),
         headers={"Authorization": "Bearer " + token, "Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return json.loads(answer.read())["accessToken"]
 
 

@@ -621,7 +621,7 @@ def test_a_commit_after_a_branch_and_back(place):
 ])
 def test_faults_that_pass(folder, start_emulator, fault):
     place = Place(folder, start_emulator, faults=[fault])
-    result = place.deploy("--timeout", "60s")
+    result = place.deploy()
     assert result.status == 0, result
     assert {row[0] for row in rows(result).values()} == {place.head()[:12]}
 

@@ -109,9 +109,13 @@ def test_a_signal_ends_it_all(two):
 
 def test_each_has_the_whole_time(two):
     """Stage uses its time up; prod has its own."""
-    two.edit("web/base/deployment.yaml", "quay.io/example/web:2.0.1", "example.invalid/web:1")
+    two.edit("web/base/deployment.yaml", """\
+          httpGet:
+            path: /health
+            port: http
+""", "          exec: {command: [/bin/false]}\n")  # not ready, and nothing is wrong with it
     two.commit()  # master only
-    result = two.deploy("--cluster", "stage,prod", "--timeout", "5s", "-o", "json")
+    result = two.deploy("--cluster", "stage,prod", "--timeout", "10s", "-o", "json")
     assert result.status == 6, result
     stage, prod = result.json["clusters"]
     assert stage["status"] == 6 and prod["status"] in (0, 6)

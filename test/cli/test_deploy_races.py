@@ -88,7 +88,7 @@ def test_a_controller_that_does_nothing_is_never_taken_for_success(race):
     assert place.deploy().status == 0
     place.freeze("web")
     place.greet("Good evening")
-    result = place.deploy("--timeout", "4s")
+    result = place.deploy("--timeout", "9s")
     assert result.status == 6, result
     assert "timed out waiting for " in result.err
     assert "web (waiting for Argo CD to start the sync)" in result.err
@@ -276,7 +276,7 @@ def test_health_that_flaps_is_not_a_failure(race):
     place = race("application=web,argocd=degraded,n=4,count=2")
     assert place.deploy().status == 0
     place.greet("Good evening")
-    result = place.start("--set", "deploy.degradedGrace=30s").end()
+    result = place.start("--set", "deploy.degradedGrace=5m").end()
     assert result.status == 0, result
     assert place.states()[-1][0] == "done"
     assert place.greeting() == "Good evening"
@@ -287,16 +287,16 @@ def test_what_stays_degraded_fails_after_its_grace(race):
     result = place.start().end()
     assert result.status == 1, result
     assert "application 'web': Degraded" in result.err
-    assert rows(result)["ops"][-1] == "live"
+    assert rows(result)["ops"][-1].startswith("live")
     assert "done" not in [state for state, _, _ in place.states()]
 
 
 def test_who_falls_ill_in_the_stability_window_is_waited_for(race):
     place = race(timings=("reconcile=20ms", "rollout=700ms"))
-    run = place.start("--stable-for", "2s", "--set", "deploy.degradedGrace=30s")
+    run = place.start("--stable-for", "4s", "--set", "deploy.degradedGrace=5m")
     for app in CHILDREN:
         place.wait_for_state("done", app=app)
-    place.kubectl("delete", "pods", "-n", "web", "--all", "--wait=false")
+    assert place.ask("DELETE", "/api/v1/namespaces/web/pods") == 200  # before the window is over
     place.wait_for_state("settling")
     result = run.end()
     assert result.status == 0, result
@@ -332,7 +332,7 @@ spec:
   syncPolicy: {{automated: {{selfHeal: true}}}}
 """)
     wait_for(lambda: "argocd-config" in place.kubectl("get", "applications", "-n", "argocd"))
-    result = place.deploy("--timeout", "60s")
+    result = place.deploy("--timeout", "5m")
     assert result.status == 1, result
     assert "application 'argocd-config': its revision is set back again and again" in result.err
     assert "last set by argocd-controller; is there a parent with selfHeal?" in result.err
@@ -349,7 +349,7 @@ spec:
 ], ids=["patch", "watch", "lease", "created", "install"])
 def test_the_api_server_restarts(race, moment):
     place = race(f"{moment},down=700ms")
-    result = place.deploy("--timeout", "60s")
+    result = place.deploy("--timeout", "5m")
     assert result.status == 0, result
     assert [e for e in place.emulator.log() if "down=" in e.get("fault", "")]
     assert {row[0] for row in rows(result).values()} == {place.head()[:12]}
@@ -360,7 +360,7 @@ def test_the_api_server_restarts(race, moment):
 def test_the_api_server_restarts_in_the_stability_window(race):
     """What happened while nobody looked is seen afterwards: the old watch is gone (410)."""
     place = race("path=/now,down=1500ms")
-    run = place.start("--stable-for", "4s")
+    run = place.start("--stable-for", "7s")
     for app in CHILDREN:
         place.wait_for_state("done", app=app)
     assert place.ask("POST", "/api/v1/namespaces/default/configmaps", {
@@ -378,7 +378,7 @@ def test_the_api_server_restarts_in_the_stability_window(race):
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_argo_cd_restarts_in_the_middle_of_a_sync(race, n):
     place = race(f"application=*,argocd=restart,n={n},pause=500ms")
-    result = place.deploy("--timeout", "60s")
+    result = place.deploy("--timeout", "5m")
     assert result.status == 0, result
     assert {row[0] for row in rows(result).values()} == {place.head()[:12]}
 
@@ -412,12 +412,12 @@ def test_argo_cd_is_one_of_the_apps(race):
     place.edit("argocd-config/base/kustomization.yaml", "- ops.yaml", "- argocd.yaml\n- ops.yaml")
     place.edit("app-sync-order.txt", "namespaces\n", "argocd\nnamespaces\n")
     commit = place.commit()
-    result = place.deploy("--timeout", "60s")
+    result = place.deploy("--timeout", "5m")
     assert result.status == 0, result
     assert rows(result)["argocd"][0] == commit[:12]
     place.edit("argocd/controller.yaml", "v2.14.20", "v2.14.21")
     place.greet("Good evening")
-    result = place.deploy("--timeout", "60s")
+    result = place.deploy("--timeout", "5m")
     assert result.status == 0, result
     assert place.greeting() == "Good evening"
     log = (place.folder / "emulator.err").read_text()
@@ -466,7 +466,7 @@ def test_each_of_several_sources_keeps_or_gets_its_revision(folder, start_emulat
     for _ in range(2):
         (place.clone / "note").write_text(place.head())
         commit = place.commit()
-        result = place.deploy("--timeout", "60s")
+        result = place.deploy("--timeout", "5m")
         assert result.status == 0, result
         app = place.application("ops")
         foreign = place.head("v1.0")

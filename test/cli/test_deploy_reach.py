@@ -134,7 +134,7 @@ def test_a_tunnel_that_dies_early_is_told_with_its_status(place):
 
 def test_a_tunnel_that_hangs_is_ended_when_the_time_is_up(place):
     with Tunnel(place, after="3600") as tunnel:
-        result = place.deploy("--timeout", "3s", "--no-check")
+        result = place.deploy("--timeout", "6s", "--no-check")
         assert result.status == 6, result
         assert "the tunnel" in result.err
         tunnel.assert_ended()

@@ -56,6 +56,15 @@ clusters: {{neco-ops: {{path: {CONFIG_PATH}, kubeconfig: kubeconfig}}}}
         self.git("checkout", "-q", "master")
         return fixed
 
+    def rename(self, commit):
+        """The same, where the repository always had the name of today."""
+        self.git("checkout", "-q", "-b", "renamed-" + commit[:7], commit)
+        for file in self.path.rglob("*.yaml"):
+            file.write_text(file.read_text().replace(URLS[1], URLS[0]))
+        renamed = self.commit("the name of today") if self.git("status", "--porcelain") else commit
+        self.git("checkout", "-q", "master")
+        return renamed
+
     def change(self, *paths):
         """A commit on master that changes these files without changing what they say."""
         self.git("checkout", "-q", "master")
@@ -108,9 +117,17 @@ class Cluster(Clone):
         for space in ("metallb-system", "ingress", "monitoring", "kube-system"):
             self.kubectl("delete", "deployments,daemonsets", "--all", "-n", space)
 
+    def move_root(self, url):
+        """The repository got another name: deploy leaves a root of another one alone."""
+        patch = {"spec": {"source": {"repoURL": url}}}
+        if "argocd-config" in self.live():
+            self.kubectl("patch", "application", "-n", "argocd", "argocd-config", "--type=merge",
+                         "-p", json.dumps(patch))
+
     def deploy(self, commit, *args):
         """Deploys it, under the name that the repository had then."""
         url = next(iter(self.applications(commit).values()))["repoURL"]
+        self.move_root(url)
         return self.emulator.run("necoops-deploy", "-c", self.folder / "necoops.yaml",
                                  "--set", f"apps.repoURL={url}", "--revision", commit,
                                  "-o", "json", *args, cwd=self.path)
@@ -120,6 +137,12 @@ class Cluster(Clone):
         return [e["path"].rsplit("/", 1)[1] for e in self.emulator.log()[since:]
                 if e["method"] == "PATCH" and e["path"].startswith(APPS + "/")
                 and e["status"] == 200 and "operation" in e["body"]]
+
+    def revisions(self, since):
+        """The commit of each operation of ours since that request, in order."""
+        return [e["body"]["operation"]["sync"]["revision"] for e in self.emulator.log()[since:]
+                if e["path"].startswith(APPS) and e["status"] in (200, 201) and e["method"] != "GET"
+                and "revision" in ((e["body"].get("operation") or {}).get("sync") or {})]
 
     def assert_live(self, commit, result):
         """All of the commit's applications run it, and only it."""
@@ -195,6 +218,23 @@ def test_back_and_forth_under_an_argo_cd_without_patches(cluster):
         history = cluster.live()[name]["status"]["history"]
         assert [h["revision"] for h in history][-3:] == [newest, older, newest], name
         assert not any(h.get("initiatedBy", {}).get("automated") for h in history), name
+
+
+def test_each_upgrade_from_one_to_the_next(cluster):
+    """In one run each: what comes up, and what the team was to find out on a cluster that it needs."""
+    oldest, older, newest = (cluster.rename(commit) for commit in cluster.commits)
+    since = len(cluster.emulator.log())
+    result = cluster.deploy(older, "--upgrade-from", oldest)
+    cluster.assert_live(older, result)
+    revisions = cluster.revisions(since)
+    assert set(revisions) == {oldest, older}
+    assert revisions == sorted(revisions, key=[oldest, older].index)  # one after the other
+    result = cluster.deploy(newest, "--upgrade-from", older)
+    assert result.status == 1, result
+    assert re.search(r"application '(metallb|ingress|monitoring)': .*field is immutable", result.err)
+    causes = [cause for app in result.json["apps"] for cause in app["causes"]]
+    assert [c for c in causes if "immutable" in c["text"] and c["file"].endswith(".yaml")
+            and c["line"] > 1], causes
 
 
 # ---- each app selected alone ----

@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 
-from conftest import wait_for, which
+from conftest import PATIENCE, wait_for, which
 
 SAVE, LOAD = "necoops-snapshot-save", "necoops-snapshot-load"
 POINTER = "gs://snapshots/current.json"
@@ -97,7 +97,7 @@ class Monitor:
                 return False
             return True
         wait_for(connect, what=f"the monitor {path}")
-        self.socket.settimeout(60)
+        self.socket.settimeout(PATIENCE)
         self.file = self.socket.makefile("rw")
         assert "QMP" in json.loads(self.file.readline())
         self("qmp_capabilities")
@@ -165,7 +165,7 @@ def snapshotted(folder, machines):
         make_disk(folder / "images" / node / "disk.qcow2")
     started = {node: machines(f"old-{node}", f"images/{node}/disk.qcow2") for node in NODES}
     for node, (run, process) in started.items():
-        wait_for(lambda run=run: len(counted(run)) > 20, 60, "the guest's counting")
+        wait_for(lambda run=run: len(counted(run)) > 20, what="the guest's counting")
         monitor = Monitor(run / "qmp")
         monitor("stop")
         (monitor.savevm if node == "node1" else monitor.snapshot_save)("init")
@@ -214,6 +214,7 @@ def end_new(folder):
 def test_a_machine_runs_on(folder, start_emulator, snapshotted):
     counts, processes = snapshotted
     emulator = start_emulator(seed={"buckets": {"snapshots": {"objects": {}}}})
+    emulator.env["GCE_METADATA_HOST"] = "127.0.0.1:9"  # none, wherever this runs
     argv = [SAVE, "--from", "images", "--tag", "init", "--tag", "ghost", "-o", "json", POINTER]
     result = emulator.run(*argv)  # the VMs are stopped, but have their disks open
     assert result.status == 1 and "'node1/disk.qcow2': a running program has locked it" in result.err
@@ -228,8 +229,8 @@ def test_a_machine_runs_on(folder, start_emulator, snapshotted):
         assert result.status == 0 and "2 VMs go on from snapshot 'init'" in result.err, result
         for node in NODES:
             run = folder / f"new-{node}"
-            numbers = wait_for(lambda run=run: len(counted(run)) > 2 and counted(run), 60,
-                               "the guest's counting")
+            numbers = wait_for(lambda run=run: len(counted(run)) > 2 and counted(run),
+                               what="the guest's counting")
             assert counts[node] < numbers[0] <= counts[node] + 2, (counts, numbers)
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         end_new(folder)

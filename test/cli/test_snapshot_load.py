@@ -148,7 +148,8 @@ HOSTILE = {
                      "file capabilities are not taken"),
     "setgid folder": ([entry("d", type=tarfile.DIRTYPE, mode=0o2755)],
                       "setuid and setgid bits are not taken"),
-    "sparse map beyond the file": ([entry("x", content=b"1\n0\n9999\n".ljust(512, b"\0") + b"x" * 512,
+    "sparse map beyond the file": ([entry("x", content=b"1\n0\n9999\n".ljust(512, b"\0")
+                                          + b"x" * 512,
                                           pax_headers={"GNU.sparse.major": "1",
                                                        "GNU.sparse.minor": "0",
                                                        "GNU.sparse.name": "x",
@@ -378,8 +379,9 @@ SLOW = "method=GET,path=/storage/v1/*,query=*alt=media*,count=0,delay=300ms"
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted(folder, images, old, start_emulator, number, status):
     emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)), faults=[SLOW])
-    process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--replace", "--connections", "1",
-                             "--set", f"snapshot.partSize={PART}", "gs://snapshots/s.tar")
+    process = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--replace",
+                             "--connections", "1", "--set", f"snapshot.partSize={PART}",
+                             "gs://snapshots/s.tar")
     wait_for(lambda: leftovers(folder))
     wait_for(lambda: len(media(emulator)) >= 1)
     process.send_signal(number)
@@ -390,7 +392,7 @@ def test_interrupted(folder, images, old, start_emulator, number, status):
 
 def test_two_at_once(folder, images, start_emulator):
     emulator = start_emulator(seed=seed(folder, pack(images, "s.tar", folder)), faults=[SLOW])
-    first = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "--replace", "gs://snapshots/s.tar")
+    first = emulator.popen(LOAD, "--loader", "none", "--to", "dest", "gs://snapshots/s.tar")
     wait_for(lambda: leftovers(folder))
     first.send_signal(signal.SIGSTOP)  # it is under way for as long as the second one runs
     result = load(emulator, "s.tar")

@@ -69,7 +69,7 @@ def test_an_instance_that_is_no_longer_ours_lives_too(cloud):
 
 def test_a_disk_of_an_instance_that_is_being_made_stays(cloud):
     """The insertion is under way, and no instance shows yet."""
-    emulator = cloud(row("plain"), timings=(*QUICK[:1], "operation-running=2s"))
+    emulator = cloud(row("plain"), timings=(*QUICK[:1], "operation-running=4s"))
     make_disk(emulator, "home", owned("neco-ops"))
     body = {"name": "neco-ops", "machineType": "zones/asia-northeast1-c/machineTypes/n1-highmem-8",
             "disks": kept_disk(owned("neco-ops")),

@@ -3,7 +3,8 @@
  * and column. Facts: https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/.
  *
  * A kustomization is followed (resources, bases, components, patches, generators' files), not
- * built: names, images and patches by JSON path stay as the files have them.
+ * built: names, images and patches by JSON path stay as the files have them. What its transformers
+ * make of them is looked up backwards: from what the cluster shows to the line that decided it.
  */
 #ifndef NECOOPS_MANIFEST_MANIFEST_H
 #define NECOOPS_MANIFEST_MANIFEST_H
@@ -69,6 +70,31 @@ cJSON *manifest_applications(const struct manifest_set *set);
  * ("spec.template.spec.containers"; NULL: the resource itself), else the resource. */
 const struct manifest_doc *manifest_find(const struct manifest_set *set, const char *kind,
                                          const char *name, const char *path);
+/* What manifest_applications says is exactly what kustomize would build: nothing but resources,
+ * bases, components and strategic merges by file. */
+bool manifest_is_exact(struct manifest_repo *repo, const struct manifest_set *set);
+
+/* ---- what transformers decided ---- */
+
+struct manifest_spot {
+    const char *file; /* borrowed from the repository */
+    int line;
+};
+
+/* Where a kustomization says which image a container runs whose manifest has `image` (`images:`, by
+ * name): its digest, newTag or newName; the outermost one. False when none does. */
+bool manifest_image_spot(struct manifest_repo *repo, const struct manifest_set *set,
+                         const char *image, struct manifest_spot *out);
+/* The name without what namePrefix and nameSuffix put around it; caller frees. */
+char *manifest_plain_name(struct manifest_repo *repo, const struct manifest_set *set,
+                          const char *name);
+/* The generator that makes this ConfigMap or Secret (its name may end in a hash). */
+bool manifest_generator_spot(struct manifest_repo *repo, const struct manifest_set *set,
+                             const char *kind, const char *name, struct manifest_spot *out);
+/* What puts labels into selectors: commonLabels, or labels with includeSelectors. */
+bool manifest_selector_spot(struct manifest_repo *repo, const struct manifest_set *set,
+                            struct manifest_spot *out);
+
 /* Line of the value at the path in the document, of its nearest parent that exists there. */
 int manifest_line(struct manifest_repo *repo, const struct manifest_doc *doc, const char *path);
 

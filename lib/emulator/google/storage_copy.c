@@ -1,10 +1,7 @@
 /* Objects out of objects: compose, copy, rewrite, move. Bytes of a copy are shared, not copied. */
 #include "emulator/google/storage_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <unistd.h>
 #include "necoops/base/digest.h"
 #include "necoops/base/text.h"
 
@@ -81,22 +78,6 @@ static int composition_find(const struct bucket *bucket, const cJSON *body,
     return 0;
 }
 
-static int append(struct writer *writer, const struct blob *blob, struct err *err)
-{
-    autoclose int fd = open(blob->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set_errno(err, ERR_FAILED, errno, "'%s' cannot be opened", blob->path);
-    size_t size = (size_t)1 << 20;
-    autofree char *block = xmalloc(size);
-    for (ssize_t n; (n = read(fd, block, size)) != 0;) {
-        if (n < 0)
-            return err_set_errno(err, ERR_FAILED, errno, "'%s' cannot be read", blob->path);
-        if (writer_add(writer, block, (size_t)n, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 static int composition_write(struct storage *storage, const struct composition *composition,
                              struct content *out, struct err *err)
 {
@@ -107,7 +88,7 @@ static int composition_write(struct storage *storage, const struct composition *
     for (size_t i = 0; i < composition->count; i++) {
         const struct content *content = &composition->sources[i].content;
         components += content->components > 0 ? content->components : 1;
-        if (append(&writer, content->blob, err) < 0) {
+        if (writer_append(&writer, content, err) < 0) {
             writer_abort(&writer);
             return -1;
         }

@@ -38,6 +38,8 @@ struct writer {
 };
 int writer_open(struct storage *storage, struct writer *writer, struct err *err);
 int writer_add(struct writer *writer, const void *data, size_t len, struct err *err);
+/* All of what another one has stored; the MD5 of what is written is of no use then. */
+int writer_append(struct writer *writer, const struct content *content, struct err *err);
 /* The writer is empty afterwards, whatever comes back. */
 int writer_finish(struct writer *writer, struct content *content, struct err *err);
 void writer_abort(struct writer *writer); /* removes the file; an empty writer is fine */

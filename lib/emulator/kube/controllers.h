@@ -10,6 +10,8 @@
  *   mounted: FailedMount, ContainerCreating (other Secrets are taken to be there: they are seldom
  * in Git);
  * - a claim whose storage class holds `does-not-exist` stays Pending;
+ * - a pod that asks for more processors than a node has is never scheduled: Insufficient cpu;
+ * - webhooks and quotas: see admission.h;
  * - a readiness probe whose command is or holds `false` or `exit 1` never succeeds.
  */
 #ifndef EMULATOR_KUBE_CONTROLLERS_H

@@ -170,23 +170,29 @@ void ctl_remove(struct ctl *ctl, const struct resource *resource, const cJSON *o
                       json_str_or(object, "metadata.name", ""), remove_change, NULL, NULL, &err);
 }
 
-bool ctl_create(struct ctl *ctl, cJSON *object)
+int ctl_try_create(struct ctl *ctl, cJSON *object, struct err *err)
 {
     autojson cJSON *owned = object;
     const struct resource *resource = store_kind(ctl->store, json_str_or(object, "apiVersion", ""),
                                                  json_str_or(object, "kind", ""));
-    autoerr struct err err = ERR_INIT;
     struct stored *there;
 
     if (resource == NULL)
-        return false;
+        return kube_fail(err, 404, "NotFound", "no such kind");
     there = store_get(ctl->store, resource, json_str(object, "metadata.namespace"),
                       json_str_or(object, "metadata.name", ""));
     if (there != NULL) {
         stored_unref(there);
-        return true;
+        return 0;
     }
-    return store_put(ctl->store, steal(owned), &err) == 0;
+    return store_put(ctl->store, steal(owned), err);
+}
+
+bool ctl_create(struct ctl *ctl, cJSON *object)
+{
+    autoerr struct err err = ERR_INIT;
+
+    return ctl_try_create(ctl, object, &err) == 0;
 }
 
 /* ---- conditions ---- */
@@ -331,23 +337,31 @@ static cJSON *involved_object(const cJSON *object)
 void event_record(struct ctl *ctl, const cJSON *object, const char *type, const char *component,
                   const char *reason, const char *format, ...)
 {
-    const char *space = json_str_or(object, "metadata.namespace", "default");
     autofree char *message = NULL;
-    autofree char *seed = NULL;
-    autofree char *name = NULL;
-    struct sha256_hex digest;
-    struct event event;
-    autoerr struct err err = ERR_INIT;
     va_list args;
 
     va_start(args, format);
     message = xvasprintf(format, args);
     va_end(args);
+    event_record_of(ctl, object, NULL, type, component, reason, message);
+}
+
+void event_record_of(struct ctl *ctl, const cJSON *object, const char *field, const char *type,
+                     const char *component, const char *reason, const char *message)
+{
+    const char *space = json_str_or(object, "metadata.namespace", "default");
+    autofree char *seed = NULL;
+    autofree char *name = NULL;
+    struct sha256_hex digest;
+    struct event event;
+    autoerr struct err err = ERR_INIT;
+
     seed = xasprintf("%s %s %s", json_str_or(object, "metadata.uid", ""), reason, message);
     digest = sha256(seed, strlen(seed));
     name = xasprintf("%.200s.%.16s", json_str_or(object, "metadata.name", ""), digest.text);
     event.object = new_object_of("v1", "Event", space, name);
-    json_set(event.object, "involvedObject", involved_object(object));
+    json_set_str(json_set(event.object, "involvedObject", involved_object(object)), "fieldPath",
+                 field);
     json_set_str(event.object, "type", type);
     json_set_str(event.object, "reason", reason);
     json_set_str(event.object, "message", message);

@@ -56,6 +56,7 @@ void ctl_delete(struct ctl *ctl, const struct resource *resource, const cJSON *o
 void ctl_remove(struct ctl *ctl, const struct resource *resource, const cJSON *object);
 /* Creates, unless it is there; takes it. False when that fails. */
 bool ctl_create(struct ctl *ctl, cJSON *object);
+int ctl_try_create(struct ctl *ctl, cJSON *object, struct err *err); /* with why not */
 
 /* ---- reading ---- */
 const struct resource *ctl_resource(struct ctl *ctl, const char *group, const char *plural);
@@ -90,7 +91,8 @@ void set_owner(cJSON *object, const cJSON *owner);
 cJSON *pod_from_template(const cJSON *owner, const char *name);
 /* Creates the pod (taken) of a workload; without its ServiceAccount it is refused, and told so in
  * an event. */
-bool create_pod(struct ctl *ctl, const cJSON *owner, cJSON *pod, const char *component);
+int create_pod(struct ctl *ctl, const cJSON *owner, cJSON *pod, const char *component,
+               struct err *err);
 /* Letters for a template, the same for the same one. */
 struct hash_text {
     char text[12];
@@ -101,6 +103,9 @@ char *random_name(const char *prefix); /* PREFIX-xxxxx; caller frees */
 /* An event of this object; one that was told before counts up. */
 void event_record(struct ctl *ctl, const cJSON *object, const char *type, const char *component,
                   const char *reason, const char *format, ...) PRINTF_LIKE(6, 7);
+/* The same of a part of it, such as "spec.containers{web}". */
+void event_record_of(struct ctl *ctl, const cJSON *object, const char *field, const char *type,
+                     const char *component, const char *reason, const char *message);
 
 /* ---- kubelets ---- */
 void pod_state_forget(struct ctl *ctl, const char *uid);

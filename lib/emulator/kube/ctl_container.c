@@ -80,7 +80,10 @@ static const char *uid_of(const struct container_run *run)
 static void tell(const struct container_run *run, const char *type, const char *reason,
                  const char *message)
 {
-    event_record(run->ctl, run->pod, type, "kubelet", reason, "%s", message);
+    autofree char *field = xasprintf("spec.%s{%s}", run->init ? "initContainers" : "containers",
+                                     json_str_or(run->spec, "name", ""));
+
+    event_record_of(run->ctl, run->pod, field, type, "kubelet", reason, message);
 }
 
 /* What `echo` in its command would print. */

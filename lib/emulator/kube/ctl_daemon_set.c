@@ -44,11 +44,12 @@ static void create(struct daemon_set *daemon, const char *node)
 {
     autofree char *name = random_name(json_str_or(daemon->set, "metadata.name", ""));
     cJSON *pod = pod_from_template(daemon->set, name);
+    autoerr struct err err = ERR_INIT;
 
     json_set_str(json_need_object(json_get(pod, "metadata"), "labels"), HASH,
                  daemon->revision.text);
     json_set_str(json_get(pod, "spec"), "nodeName", node);
-    if (!create_pod(daemon->ctl, daemon->set, pod, COMPONENT))
+    if (create_pod(daemon->ctl, daemon->set, pod, COMPONENT, &err) < 0)
         daemon->refused = true;
 }
 

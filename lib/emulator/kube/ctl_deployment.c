@@ -352,6 +352,20 @@ static void set_number(cJSON *status, const char *key, int64_t value)
         json_set_i64(status, key, value);
 }
 
+/* What keeps the new replica set from making its pods is said of the deployment, too. */
+static void pass_failure_on(const struct rollout *rollout, cJSON *conditions)
+{
+    const cJSON *fresh = rollout->fresh != NULL ? rollout->fresh->object : NULL;
+    const cJSON *failure = condition_find(json_at(fresh, "status.conditions"), "ReplicaFailure");
+    cJSON *before = (cJSON *)condition_find(conditions, "ReplicaFailure");
+
+    if (failure != NULL)
+        condition_set(conditions, "ReplicaFailure", "True", json_str_or(failure, "reason", ""),
+                      json_str_or(failure, "message", ""));
+    else if (before != NULL)
+        cJSON_Delete(cJSON_DetachItemViaPointer(conditions, before));
+}
+
 static void write_status(struct rollout *rollout)
 {
     const cJSON *before = json_get(rollout->deployment, "status");
@@ -376,6 +390,7 @@ static void write_status(struct rollout *rollout)
                  "Deployment is paused");
     else
         set_progressing(rollout, before, status);
+    pass_failure_on(rollout, json_get(status, "conditions"));
     ctl_set_status(rollout->ctl, rollout->resource, rollout->deployment, status);
 }
 

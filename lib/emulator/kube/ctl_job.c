@@ -61,8 +61,10 @@ static void add_pods(struct job *job)
         missing = parallelism - job->active;
     for (int64_t i = 0; i < missing; i++) {
         autofree char *name = random_name(json_str_or(job->job, "metadata.name", ""));
+        autoerr struct err err = ERR_INIT;
 
-        if (!create_pod(job->ctl, job->job, pod_from_template(job->job, name), COMPONENT)) {
+        if (create_pod(job->ctl, job->job, pod_from_template(job->job, name), COMPONENT, &err) <
+            0) {
             job->wait_ms = job->ctl->spec.reconcile_ms * 4;
             return;
         }

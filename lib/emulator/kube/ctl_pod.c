@@ -80,6 +80,38 @@ void pod_states_clear(struct ctl *ctl)
 
 /* ---- scheduling ---- */
 
+/* "1500m", "2", "0.5" of processors in thousandths; anything else is 0. */
+static int64_t milli_cpu(const char *text)
+{
+    char *end = NULL;
+    double value = text != NULL ? strtod(text, &end) : 0;
+
+    if (text == NULL || end == text)
+        return 0;
+    return (int64_t)(strcmp(end, "m") == 0 ? value : value * 1000);
+}
+
+static int64_t wanted_cpu(const cJSON *pod)
+{
+    const cJSON *container;
+    int64_t sum = 0;
+
+    cJSON_ArrayForEach(container, json_at(pod, "spec.containers"))
+    {
+        const char *limit = json_str(container, "resources.limits.cpu");
+        const char *request = json_str(container, "resources.requests.cpu");
+
+        sum += milli_cpu(request != NULL ? request : limit);
+    }
+    return sum;
+}
+
+/* A pod alone is compared with an empty node: enough for one that fits nowhere. */
+static bool has_room(const cJSON *node, const cJSON *pod)
+{
+    return wanted_cpu(pod) <= milli_cpu(json_str(node, "status.allocatable.cpu"));
+}
+
 static bool node_fits(const cJSON *node, const cJSON *pod)
 {
     const cJSON *selector = json_at(pod, "spec.nodeSelector");
@@ -170,20 +202,30 @@ static int64_t schedule(struct ctl *ctl, const struct resource *resource, const 
     autofree char *message = NULL;
     size_t count = 0;
     size_t fitting = 0;
+    size_t small = 0;
     int64_t again = CTL_DONE;
 
-    for (; nodes[count] != NULL; count++)
-        fitting += node_fits(nodes[count]->object, pod);
+    for (; nodes[count] != NULL; count++) {
+        bool fits = node_fits(nodes[count]->object, pod);
+        bool room = has_room(nodes[count]->object, pod);
+
+        fitting += fits && room;
+        small += fits && !room;
+    }
     if (fitting == 0 || problem != NULL) {
+        autofree char *insufficient = xasprintf("%zu Insufficient cpu", small);
+
         message = xasprintf("0/%zu nodes are available: %s.", count,
                             problem != NULL ? problem
+                            : small > 0     ? insufficient
                                             : "none is ready and matches the pod's node selector");
         again = leave_pending(ctl, resource, pod, message);
     } else {
         size_t chosen = random_below(fitting);
 
         for (size_t i = 0; i < count; i++) {
-            if (node_fits(nodes[i]->object, pod) && chosen-- == 0) {
+            if (node_fits(nodes[i]->object, pod) && has_room(nodes[i]->object, pod) &&
+                chosen-- == 0) {
                 bind_to(ctl, resource, pod, nodes[i]->object);
                 break;
             }

@@ -11,6 +11,7 @@ struct replicas {
     int64_t active, ready, available;
     int64_t wait_ms;
     bool refused;
+    struct err why;
 };
 
 static const char *component_of(const struct replicas *replicas)
@@ -19,26 +20,34 @@ static const char *component_of(const struct replicas *replicas)
                                                                : "replication-controller";
 }
 
-bool create_pod(struct ctl *ctl, const cJSON *owner, cJSON *pod, const char *component)
+static int check_account(struct ctl *ctl, const cJSON *pod, const char *name, struct err *err)
 {
     const char *space = json_str_or(pod, "metadata.namespace", "");
     const char *account = json_str_or(pod, "spec.serviceAccountName", "default");
     struct stored *found = ctl_get(ctl, "", "serviceaccounts", space, account);
+
+    if (found == NULL)
+        return kube_fail(err, 403, "Forbidden",
+                         "pods \"%s\" is forbidden: error looking up service account %s/%s: "
+                         "serviceaccount \"%s\" not found",
+                         json_str_or(pod, "metadata.generateName", name), space, account, account);
+    stored_unref(found);
+    return 0;
+}
+
+int create_pod(struct ctl *ctl, const cJSON *owner, cJSON *pod, const char *component,
+               struct err *err)
+{
+    autojson cJSON *owned = pod;
     autofree char *name = xstrdup(json_str_or(pod, "metadata.name", ""));
 
-    if (found == NULL) {
-        event_record(ctl, owner, "Warning", component, "FailedCreate",
-                     "Error creating: pods \"%s\" is forbidden: error looking up service account "
-                     "%s/%s: serviceaccount \"%s\" not found",
-                     json_str_or(pod, "metadata.generateName", name), space, account, account);
-        cJSON_Delete(pod);
-        return false;
+    if (check_account(ctl, pod, name, err) < 0 || ctl_try_create(ctl, steal(owned), err) < 0) {
+        event_record(ctl, owner, "Warning", component, "FailedCreate", "Error creating: %s",
+                     err_text(err));
+        return -1;
     }
-    stored_unref(found);
-    if (!ctl_create(ctl, pod))
-        return false;
     event_record(ctl, owner, "Normal", component, "SuccessfulCreate", "Created pod: %s", name);
-    return true;
+    return 0;
 }
 
 static bool is_active(const cJSON *pod)
@@ -69,8 +78,8 @@ static void add_pods(struct replicas *replicas, int64_t missing)
         autofree char *name = random_name(set_name);
 
         replicas->refused =
-            !create_pod(replicas->ctl, replicas->set, pod_from_template(replicas->set, name),
-                        component_of(replicas));
+            create_pod(replicas->ctl, replicas->set, pod_from_template(replicas->set, name),
+                       component_of(replicas), &replicas->why) < 0;
     }
     if (replicas->refused)
         replicas->wait_ms = replicas->ctl->spec.reconcile_ms * 4;
@@ -114,15 +123,15 @@ static void write_status(struct replicas *replicas)
         cJSON *list = json_set(status, "conditions",
                                conditions != NULL ? json_copy(conditions) : json_array());
 
-        condition_set(list, "ReplicaFailure", "True", "FailedCreate",
-                      "pods are forbidden: error looking up their service account");
+        condition_set(list, "ReplicaFailure", "True", "FailedCreate", err_text(&replicas->why));
     }
     ctl_set_status(replicas->ctl, replicas->resource, replicas->set, status);
 }
 
 int64_t ctl_replica_set(struct ctl *ctl, const struct resource *resource, const cJSON *set)
 {
-    struct replicas replicas = {.ctl = ctl, .resource = resource, .set = set, .wait_ms = CTL_DONE};
+    struct replicas replicas = {
+        .ctl = ctl, .resource = resource, .set = set, .wait_ms = CTL_DONE, .why = ERR_INIT};
     int64_t wanted = json_number(set, "spec.replicas", 1);
 
     if (is_deleting(set))
@@ -135,5 +144,6 @@ int64_t ctl_replica_set(struct ctl *ctl, const struct resource *resource, const 
         remove_pods(&replicas, replicas.active - wanted);
     write_status(&replicas);
     store_list_free(replicas.pods);
+    err_clear(&replicas.why);
     return replicas.wait_ms;
 }

@@ -82,13 +82,14 @@ static void create(struct stateful *stateful, int64_t ordinal)
     autofree char *name = xasprintf("%s-%lld", stateful->name, (long long)ordinal);
     cJSON *pod = pod_from_template(stateful->set, name);
     cJSON *labels = json_need_object(json_get(pod, "metadata"), "labels");
+    autoerr struct err err = ERR_INIT;
 
     json_set_str(labels, HASH, stateful->revision);
     json_set_str(labels, "statefulset.kubernetes.io/pod-name", name);
     json_set_str(json_get(pod, "spec"), "hostname", name);
     json_set_str(json_get(pod, "spec"), "subdomain", json_str(stateful->set, "spec.serviceName"));
     add_claims(stateful, pod);
-    if (!create_pod(stateful->ctl, stateful->set, pod, COMPONENT))
+    if (create_pod(stateful->ctl, stateful->set, pod, COMPONENT, &err) < 0)
         stateful->wait_ms = stateful->ctl->spec.reconcile_ms * 4;
 }
 

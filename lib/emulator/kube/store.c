@@ -6,6 +6,7 @@
 #include "necoops/base/digest.h"
 #include "necoops/base/text.h"
 #include "necoops/base/timefmt.h"
+#include "emulator/kube/admission.h"
 #include "emulator/kube/convert.h"
 #include "emulator/kube/core.h"
 #include "emulator/kube/store_internal.h"
@@ -385,8 +386,10 @@ static int commit(struct write *write, struct version *now, cJSON *next, struct 
         cJSON_Delete(next);
         next = kept;
     }
-    if (now == NULL &&
-        check_namespace(write->store, write->type, write->space, write->name, err) < 0) {
+    if ((now == NULL &&
+         check_namespace(write->store, write->type, write->space, write->name, err) < 0) ||
+        admission_check(write->store, write->type, write->space, write->name, before, next, err) <
+            0) {
         cJSON_Delete(next);
         return -1;
     }

@@ -248,18 +248,29 @@ static bool has_ended(const char *pid_text)
     return strstr(stat.data, ") Z ") != NULL || is_gone(pid_text);
 }
 
-static void a_timeout_ends_the_whole_group(void **state)
+/* How long it took to end what would not end by itself. */
+static int64_t time_to_end_a_group(void)
 {
     static const char *const argv[] = {"sh", "-c", "sleep 100 & echo $!; sleep 100", NULL};
     int64_t before = run_mono_ms(&real);
     autooutcome struct outcome o =
         run_spec(&real, &(struct proc_spec){.argv = argv, .timeout_ms = 200});
+    int64_t took = run_mono_ms(&real) - before;
 
-    (void)state;
     assert_int_equal(o.returned, -1);
     assert_err(o.err, ERR_TIMEOUT, "timed out waiting for 'sh' to end");
-    assert_true(run_mono_ms(&real) - before < 1900); /* SIGTERM was enough */
     assert_true(has_ended(o.result.out.data));
+    return took;
+}
+
+/* SIGTERM is enough: at once or, on a machine that has other things to do, at least once. */
+static void a_timeout_ends_the_whole_group(void **state)
+{
+    int tries = 0;
+
+    (void)state;
+    while (time_to_end_a_group() >= 1900)
+        assert_true(++tries < 5);
 }
 
 static void who_ignores_sigterm_is_killed(void **state)
@@ -315,15 +326,15 @@ static void on_alarm(int unused)
     alarmed = SIGINT;
 }
 
-static void a_signal_during_the_run_wakes_it(void **state)
+static int64_t time_to_wake(void)
 {
     static const char *const argv[] = {"sleep", "100", NULL};
-    int64_t before = run_mono_ms(&real);
+    int64_t before = run_mono_ms(&real), took;
     struct run run = real;
     autooutcome struct outcome o;
     int fds[2];
 
-    (void)state;
+    alarmed = 0;
     assert_int_equal(pipe(fds), 0);
     alarm_fd = fds[1];
     run.signal = &alarmed;
@@ -331,12 +342,23 @@ static void a_signal_during_the_run_wakes_it(void **state)
     signal(SIGALRM, on_alarm);
     ualarm(100000, 0);
     o = run_spec(&run, &(struct proc_spec){.argv = argv});
+    took = run_mono_ms(&real) - before;
     signal(SIGALRM, SIG_DFL);
     assert_int_equal(o.returned, -1);
     assert_err(o.err, ERR_INTERRUPTED, "interrupted");
-    assert_true(run_mono_ms(&real) - before < 1900);
     close(fds[0]);
     close(fds[1]);
+    return took;
+}
+
+/* At once, or on a machine that has other things to do at least once. */
+static void a_signal_during_the_run_wakes_it(void **state)
+{
+    int tries = 0;
+
+    (void)state;
+    while (time_to_wake() >= 1900)
+        assert_true(++tries < 5);
 }
 
 static void the_child_starts_with_default_signals(void **state)

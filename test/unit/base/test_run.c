@@ -125,7 +125,7 @@ static void sleep_lasts_as_long_as_told(void **state)
     (void)state;
     assert_ok(run_sleep(&real, 60, "x", &err), err);
     took = run_mono_ms(&real) - before;
-    assert_true(took >= 60 && took < 1000);
+    assert_true(took >= 60 && took < 30000);
     assert_ok(run_sleep(&real, 0, "x", &err), err);
     assert_ok(run_sleep(&real, -1, "x", &err), err);
 }
@@ -138,7 +138,7 @@ static void sleep_ends_at_the_deadline(void **state)
 
     (void)state;
     assert_int_equal(run_sleep(&run, 60000, "the API server", &err), -1);
-    assert_true(run_mono_ms(&real) - before < 2000);
+    assert_true(run_mono_ms(&real) - before < 30000);
     assert_err(err, ERR_TIMEOUT, "timed out waiting for the API server");
 }
 
@@ -151,7 +151,7 @@ static void sleep_follows_the_clock_it_is_given(void **state)
 
     (void)state;
     assert_ok(run_sleep(&run, 150000, "x", &err), err);
-    assert_true(run_mono_ms(&real) - before < 5000);
+    assert_true(run_mono_ms(&real) - before < 60000);
 }
 
 /* Ready to read, but no signal is set: the sleep is neither cut short nor busy. */
@@ -226,7 +226,7 @@ static void a_signal_ends_a_sleep(void **state)
     (void)state;
     assert_int_equal(status_after(SIGINT, 0), 130);
     assert_int_equal(status_after(SIGTERM, 0), 143);
-    assert_true(run_mono_ms(&real) - before < 5000);
+    assert_true(run_mono_ms(&real) - before < 9500);
 }
 
 static void the_same_signal_twice_ends_the_process(void **state)

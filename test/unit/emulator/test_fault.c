@@ -50,11 +50,11 @@ static void test_all_and_for_a_time(void **state)
 {
     (void)state;
     struct fault_action action;
-    struct faults *faults = make("count=0,until=50ms,reset");
+    struct faults *faults = make("count=0,until=500ms,reset");
     assert_true(hit(faults, "GET", "/a", &action));
     assert_int_equal(action.kind, FAULT_RESET);
     assert_true(hit(faults, "GET", "/b", &action));
-    usleep(70000);
+    usleep(520000);
     assert_false(hit(faults, "GET", "/c", &action));
     faults_free(faults);
 }

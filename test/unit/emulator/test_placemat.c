@@ -351,11 +351,14 @@ static void test_load_starts_the_cluster(void **state)
 
 static void test_first_state_again(void **state)
 {
+    struct err err = ERR_INIT;
+
     (void)state;
     expect_run(0, NULL, "pmctl", "snapshot", "load", "init", NULL);
     char *ca = xstrdup(running->ca_cert_pem);
     /* Another snapshot is put in its place: nothing changes until it is loaded. */
     char *disk = inside("var/scratch/placemat");
+    assert_int_equal(fs_remove_tree(disk, &err), 0);
     write_snapshot(disk, "init");
     free(disk);
     assert_string_equal(running->ca_cert_pem, ca);

@@ -367,6 +367,14 @@ static void note(void *arg)
     pthread_mutex_unlock(&ran.lock);
 }
 
+static bool has_run(size_t count)
+{
+    pthread_mutex_lock(&ran.lock);
+    bool enough = strlen(ran.order) >= count;
+    pthread_mutex_unlock(&ran.lock);
+    return enough;
+}
+
 static void test_timers(void **state)
 {
     (void)state;
@@ -377,7 +385,8 @@ static void test_timers(void **state)
     server_after(fixture.server, 20, note, &names[0]);
     server_after(fixture.server, 20, note, &names[1]);
     server_after(fixture.server, 60000, note, &names[3]);
-    usleep(200000);
+    while (!has_run(3))
+        usleep(5000);
     stop(&fixture);
     assert_string_equal(ran.order, "abc");
 }

@@ -248,7 +248,7 @@ static void test_wait(void **state)
     assert_string_equal(w->client.server.seen[0].body, "");
     assert_int_equal(w->client.server.seen_len, 3);
     assert_true(run_mono_ms(&w->client.run) - start >= 1000);
-    assert_true(run_mono_ms(&w->client.run) - start < 3000);
+    assert_true(run_mono_ms(&w->client.run) - start < 30000);
 }
 
 static void test_wait_survives_losses(void **state)
@@ -280,11 +280,11 @@ static void test_wait_ends_with_the_run(void **state)
     int64_t start = run_mono_ms(&w->client.run);
 
     w->client.run.deadline = start + 300;
-    server_add(&w->client.server, (struct step){.status = 200, .body = DONE, .delay_ms = 1500});
+    server_add(&w->client.server, (struct step){.status = 200, .body = DONE, .delay_ms = 2500});
     assert_int_equal(wait_for(w, RUNNING, &err), -1);
     assert_int_equal(err.code, ERR_TIMEOUT);
     assert_string_equal(err_text(&err), "timed out waiting for instance 'i'");
-    assert_true(run_mono_ms(&w->client.run) - start < 1000);
+    assert_true(run_mono_ms(&w->client.run) - start < 2400);
 }
 
 static void test_wait_for_what_is_forgotten(void **state)

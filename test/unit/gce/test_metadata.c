@@ -119,7 +119,7 @@ static void test_pace(void **state)
     autoerr struct err err = ERR_INIT;
     int64_t start = run_mono_ms(&c->run);
 
-    c->run.deadline = start + 500;
+    c->run.deadline = start + 1500;
     for (int i = 0; i < 8; i++)
         add(c, 200, "value");
     assert_int_equal(metadata_put_guest_attribute(c->http, "necoops", "phase", "value", &err), 0);

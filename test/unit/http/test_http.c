@@ -354,7 +354,7 @@ static void test_refused(void **state)
     assert_non_null(strstr(
         err_text(&err), "thing 'x': cannot connect to 'http://127.0.0.1:1': connection refused ("));
     assert_null(strstr(err_text(&err), "path"));
-    assert_true(run_mono_ms(&w->run) - start < 6000);
+    assert_true(run_mono_ms(&w->run) - start < 30000);
     request.retry_ms = -1;
     assert_int_equal(http_perform(w->http, &request, &response, &err), -1);
     assert_string_equal(err_text(&err),
@@ -369,14 +369,14 @@ static void test_silence(void **state)
     struct http_request request = get_request(w);
 
     request.retry_ms = -1;
-    request.stall_ms = 200;
-    server_add(&w->server, (struct step){.status = 200, .body = "late", .delay_ms = 600});
+    request.stall_ms = 700;
+    server_add(&w->server, (struct step){.status = 200, .body = "late", .delay_ms = 1500});
     assert_int_equal(http_perform(w->http, &request, &response, &err), -1);
     assert_int_equal(err.code, ERR_TIMEOUT);
     assert_non_null(strstr(err_text(&err), "thing 'x': 'http://127.0.0.1:"));
     assert_non_null(strstr(err_text(&err), "was silent for 1 s"));
     request.stall_bytes = 100;
-    server_add(&w->server, (struct step){.status = 200, .body = "a trickle", .silent_ms = 600});
+    server_add(&w->server, (struct step){.status = 200, .body = "a trickle", .silent_ms = 1500});
     assert_int_equal(http_perform(w->http, &request, &response, &err), -1);
     assert_int_equal(err.code, ERR_TIMEOUT);
     assert_non_null(strstr(err_text(&err), "sent only 4 bytes in 1 s"));
@@ -413,14 +413,14 @@ static void test_run_deadline(void **state)
     const struct http_request request = get_request(w);
     int64_t start = run_mono_ms(&w->run);
 
-    w->run.deadline = start + 300;
+    w->run.deadline = start + 1500;
     server_add(&w->server,
                (struct step){.status = 503, .headers = "Retry-After: 30\r\n", .body = "busy"});
     assert_int_equal(http_perform(w->http, &request, &response, &err), -1);
     assert_int_equal(err.code, ERR_TIMEOUT);
     assert_non_null(strstr(err_text(&err), "timed out waiting for thing 'x': the last try ended"));
     assert_non_null(strstr(err_text(&err), "answered 503: busy"));
-    assert_true(run_mono_ms(&w->run) - start < 2000);
+    assert_true(run_mono_ms(&w->run) - start < 25000); /* not after the 30 s it was told */
     assert_int_equal(http_active(w->http), 0);
 }
 
@@ -433,8 +433,8 @@ static void test_run_deadline_names_who_is_silent(void **state)
     autofree char *want =
         xasprintf("timed out waiting for thing 'x': no answer from '%s' for 1 s", w->server.url);
 
-    w->run.deadline = run_mono_ms(&w->run) + 1200;
-    server_add(&w->server, (struct step){.status = 200, .delay_ms = 1800});
+    w->run.deadline = run_mono_ms(&w->run) + 1400;
+    server_add(&w->server, (struct step){.status = 200, .delay_ms = 2500});
     assert_int_equal(http_perform(w->http, &request, &response, &err), -1);
     assert_int_equal(err.code, ERR_TIMEOUT);
     assert_string_equal(err_text(&err), want);
@@ -454,13 +454,13 @@ static void *send_late_signal(void *arg)
     return write(late->fd, "x", 1) == 1 ? NULL : late;
 }
 
-static void test_signal_wakes(void **state)
+/* How long it took until the signal ended a request that is not answered. */
+static int64_t time_to_wake(struct world *w)
 {
-    struct world *w = *state;
     autoresponse struct http_response response = {0};
     autoerr struct err err = ERR_INIT;
     const struct http_request request = get_request(w);
-    int64_t start = run_mono_ms(&w->run);
+    int64_t start = run_mono_ms(&w->run), took;
     struct late_signal late = {0};
     pthread_t thread;
     int fds[2];
@@ -473,10 +473,20 @@ static void test_signal_wakes(void **state)
     pthread_create(&thread, NULL, send_late_signal, &late);
     assert_int_equal(http_perform(w->http, &request, &response, &err), -1);
     assert_int_equal(err.code, ERR_TERMINATED);
-    assert_true(run_mono_ms(&w->run) - start < 900); /* not at the end of a slice */
+    took = run_mono_ms(&w->run) - start;
     pthread_join(thread, NULL);
     close(fds[0]);
     close(fds[1]);
+    return took;
+}
+
+/* At once, not at the end of a slice; on a machine that has other things to do, at least once. */
+static void test_signal_wakes(void **state)
+{
+    int tries = 0;
+
+    while (time_to_wake(*state) >= 900)
+        assert_true(++tries < 5);
 }
 
 /* ---- credentials ---- */
@@ -726,10 +736,10 @@ static void test_pause(void **state)
     struct http_request request = get_request(w);
     size_t len = 1 << 20;
     autofree char *body = xcalloc(1, len);
-    int64_t end = run_mono_ms(&w->run) + 600;
+    int64_t end = run_mono_ms(&w->run) + 1600;
 
-    request.stall_ms = 300; /* a pause of ours is no silence */
-    request.timeout_ms = 500;
+    request.stall_ms = 1000; /* a pause of ours is no silence */
+    request.timeout_ms = 1500;
     server_add(&w->server, (struct step){.status = 200, .body = body, .body_len = len});
     count.transfer = http_start(w->http, &request, &handler);
     while (run_mono_ms(&w->run) < end)
@@ -776,7 +786,7 @@ static void test_extra_fd_ends_the_wait(void **state)
     assert_int_equal(pipe(fds), 0);
     assert_int_equal(write(fds[1], "x", 1), 1);
     assert_int_equal(http_drive(w->http, 5000, fds[0], "tests", &err), 0);
-    assert_true(run_mono_ms(&w->run) - start < 1000);
+    assert_true(run_mono_ms(&w->run) - start < 4500);
     close(fds[0]);
     close(fds[1]);
 }
