@@ -1,6 +1,7 @@
 /* What the doctor asks the cluster. */
 #include "doctor.h"
 
+#include <string.h>
 #include "necoops/argocd/install.h"
 #include "necoops/deploy/reach.h"
 
@@ -44,6 +45,13 @@ void doctor_cluster(struct doctor *doctor, bool running)
     if (!running) {
         doctor_add(doctor, "cluster", OUTCOME_SKIPPED, "ask again when necoops-create has ended",
                    "there is no running instance");
+        return;
+    }
+    autofree char *via = xasprintf("clusters.%s.via", name);
+    if (strcmp(conf_str(doctor->conf, via), "instance") == 0) {
+        doctor_add(doctor, "cluster", OUTCOME_SKIPPED,
+                   "necoops-deploy --dry-run asks the agent there",
+                   "only its instance reaches it (%s)", via);
         return;
     }
     if (cluster_reach(doctor->run, doctor->conf, name, doctor->http, &reached, &err) < 0) {

@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 import uuid
 
-from conftest import BIN, CONFIG, PATIENCE, ROOT, clean_environ, wait_for
+from conftest import BIN, CONFIG, PATIENCE, ROOT, SANITIZER_WORDS, clean_environ, wait_for
 
 ZONE = "asia-northeast1-c"
 REPO = "https://github.com/example/rehearsal.git"
@@ -159,7 +159,8 @@ clusters:
                 status = self.agent.wait(60)
             finally:
                 self.agent.kill()
-            assert status == 0, self.agent_log.read_text()
+            text = self.agent_log.read_text()
+            assert status == 0 and not any(word in text for word in SANITIZER_WORDS), text
         if self.port:
             self.port.close()
 

@@ -107,3 +107,14 @@ def test_github_is_told_from_here_and_alertmanager_from_there(site):
     assert [(a["labels"]["alertname"], a["labels"]["app"]) for a in posted] == \
         [("DeploymentFailed", "ops")]
     assert posted[0]["annotations"]["build_url"] == "https://ci.example/7"
+
+
+def test_the_cluster_is_not_asked_from_here(site):
+    """Status and doctor say so, and find nothing wrong with it."""
+    status = site.emulator.run("necoops-status")
+    assert status.status == 0, status
+    assert "is not reached from here, only through the agent on its instance" in status.out
+    doctor = site.emulator.run("necoops-status", "--doctor")
+    assert doctor.status == 0, doctor
+    assert "skipped  cluster        only its instance reaches it (clusters.neco-ops.via)" in \
+        doctor.out
