@@ -109,7 +109,9 @@ static int sync_and_tell(struct work *work, struct plan *plan, struct engine *en
         *work->run = run_for_cleanup(work->run, EXPLAIN_MS); /* the time may be used up */
         engine->run = work->run;
         render_learnt(plan);
+        engine_keep(engine, true);
         explain_failures(engine, result);
+        engine_keep(engine, false);
     }
     return rc;
 }

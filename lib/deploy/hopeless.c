@@ -72,7 +72,11 @@ void engine_look_for_hopeless(struct engine *engine)
         } else if (!member->look_at) {
             member->look_at = now + engine->grace_ms / 2;
         } else if (now >= member->look_at && looked++ < AT_ONCE) {
-            char *text = look(engine, member);
+            char *text;
+
+            engine_keep(engine, true);
+            text = look(engine, member);
+            engine_keep(engine, false);
 
             if (is_settling(member)) { /* the watch went on meanwhile */
                 judge(member, text);

@@ -176,8 +176,8 @@ struct engine {
     const struct run *run;
     struct events *events;
     const struct argocd_install *install;
-    struct reached *way;    /* to the cluster; NULL: nobody has to look after it */
-    struct kube_lock *lock; /* NULL: none is needed */
+    struct reached *way;            /* to the cluster; NULL: nobody has to look after it */
+    struct kube_lock *lock;         /* NULL: none is needed */
     struct deploy_restore *restore; /* NULL: nothing is put back */
     struct kube_watch *watch;
     struct member **members; /* sorted by name */
@@ -189,9 +189,12 @@ struct engine {
     bool membership_changed;
     bool root_ready; /* the root was synced: its children are as the commit has them */
     bool prepared;
-    bool touched;         /* something was changed in the cluster */
-    bool none_selected;   /* that was the error */
-    bool dirty;           /* something is to be looked at */
+    bool touched;       /* something was changed in the cluster */
+    bool none_selected; /* that was the error */
+    bool dirty;         /* something is to be looked at */
+    bool keeps;         /* see engine_keep */
+    struct argocd_app *kept;
+    size_t kept_len;
     int64_t held_since;   /* all are live since; 0: not */
     int64_t failed_since; /* the first final failure; 0: none */
     int64_t grace_ms, stable_ms, again_ms;
@@ -204,6 +207,9 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
                  const struct argocd_install *install, struct events *events);
 void engine_clear(struct engine *engine);
 #define autoengine CLEANUP(engine_clear)
+/* Any request drives the watch, too. While `keep`, states that it replaces stay where they are, for
+ * who reads one and asks something meanwhile. */
+void engine_keep(struct engine *engine, bool keep);
 /* Requests that are still on their way are given up. */
 void engine_halt(struct engine *engine);
 /* Starts the list and the watch; and what follows from the list before the first step. */
@@ -219,8 +225,8 @@ struct member *engine_find(const struct engine *engine, const char *name);
 bool engine_overrides(const struct engine *engine);
 /* The root's resources that its sync has to touch, empty when none; NULL: all. Caller deletes. */
 cJSON *engine_root_resources(const struct engine *engine);
-/* birth.c: makes new children with their overrides, before the root's sync does it without. Not from
- * within a loop over the members. */
+/* birth.c: makes new children with their overrides, before the root's sync does it without. Not
+ * from within a loop over the members. */
 void engine_make_children(struct engine *engine);
 /* The watch has not shown all of them yet. */
 bool engine_awaits_children(const struct engine *engine);
@@ -241,8 +247,8 @@ char *engine_missing(const struct engine *engine);
 void engine_name_leftovers(const struct engine *engine);
 
 /* ---- hopeless.c ---- */
-/* Fails what only waits for an image that cannot be pulled or for pods that are refused. Asks the cluster now and then; not from
- * within a loop over the members. */
+/* Fails what only waits for an image that cannot be pulled or for pods that are refused. Asks the
+ * cluster now and then; not from within a loop over the members. */
 void engine_look_for_hopeless(struct engine *engine);
 
 /* ---- member.c, ask.c ---- */
