@@ -92,6 +92,8 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
 
 void engine_halt(struct engine *engine)
 {
+    kube_watch_free(engine->watch);
+    engine->watch = NULL;
     for (size_t i = 0; i < engine->len; i++) {
         if (engine->members[i]->pending) {
             kube_cancel(engine->members[i]->pending);

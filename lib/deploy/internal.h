@@ -204,7 +204,8 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
                  const struct argocd_install *install, struct events *events);
 void engine_clear(struct engine *engine);
 #define autoengine CLEANUP(engine_clear)
-/* Requests that are still on their way are given up. */
+/* Requests that are still on their way are given up, and nothing is watched any more: what is known
+ * stays as it is. */
 void engine_halt(struct engine *engine);
 /* Starts the list and the watch; and what follows from the list before the first step. */
 void engine_list(struct engine *engine);
