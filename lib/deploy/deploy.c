@@ -108,10 +108,9 @@ static int sync_and_tell(struct work *work, struct plan *plan, struct engine *en
     if (rc != 0 && err->code != ERR_INTERRUPTED && err->code != ERR_TERMINATED) {
         *work->run = run_for_cleanup(work->run, EXPLAIN_MS); /* the time may be used up */
         engine->run = work->run;
+        engine_halt(engine);
         render_learnt(plan);
-        engine_keep(engine, true);
         explain_failures(engine, result);
-        engine_keep(engine, false);
     }
     return rc;
 }

@@ -90,17 +90,10 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
     engine->root->group = INT64_MIN;
 }
 
-void engine_keep(struct engine *engine, bool keep)
-{
-    engine->keeps = keep;
-    for (size_t i = 0; !keep && i < engine->kept_len; i++) {
-        argocd_app_clear(&engine->kept[i]);
-    }
-    engine->kept_len = keep ? engine->kept_len : 0;
-}
-
 void engine_halt(struct engine *engine)
 {
+    kube_watch_free(engine->watch);
+    engine->watch = NULL;
     for (size_t i = 0; i < engine->len; i++) {
         if (engine->members[i]->pending) {
             kube_cancel(engine->members[i]->pending);
@@ -116,24 +109,12 @@ void engine_clear(struct engine *engine)
         member_free(engine->members[i]);
     }
     free(engine->members);
-    engine_keep(engine, false);
-    free(engine->kept);
     cJSON_Delete(engine->patches);
     err_clear(&engine->err);
     *engine = (struct engine){0};
 }
 
 /* ---- what the watch tells ---- */
-
-static void replace(struct engine *engine, struct argocd_app *app)
-{
-    if (!engine->keeps) {
-        argocd_app_clear(app);
-        return;
-    }
-    engine->kept = xrealloc(engine->kept, (engine->kept_len + 1) * sizeof(*engine->kept));
-    engine->kept[engine->kept_len++] = *app;
-}
 
 static void seen(void *arg, const cJSON *object)
 {
@@ -149,7 +130,7 @@ static void seen(void *arg, const cJSON *object)
     if (!member->present || app.children.len > 0 || member->app.children.len > 0) {
         engine->membership_changed = true;
     }
-    replace(engine, &member->app);
+    argocd_app_clear(&member->app);
     member->app = app;
     member->present = true;
     member->as_rendered = plan_renders(engine->plan, object);

@@ -19,21 +19,24 @@ static bool is_settling(const struct member *member)
 
 static char *look(const struct engine *engine, const struct member *member)
 {
-    size_t looked = 0;
+    autostrv struct strv parts = STRV_INIT; /* the watch goes on while we ask, and replaces them */
+    char *text = NULL;
 
-    for (size_t i = 0; i < member->app.resources_len && looked < RESOURCES_MOST; i++) {
+    for (size_t i = 0; i < member->app.resources_len && parts.len < RESOURCES_MOST * 4; i++) {
         const struct argocd_resource *resource = &member->app.resources[i];
 
         if (strcmp(resource->health, "Progressing") == 0) {
-            char *text = evidence_of_hopeless(engine->kube, resource->group, resource->kind,
-                                              resource->space, resource->name);
-            if (text) {
-                return text;
-            }
-            looked++;
+            strv_add(&parts, resource->group);
+            strv_add(&parts, resource->kind);
+            strv_add(&parts, resource->space);
+            strv_add(&parts, resource->name);
         }
     }
-    return NULL;
+    for (size_t i = 0; i < parts.len && !text; i += 4) {
+        text = evidence_of_hopeless(engine->kube, parts.items[i], parts.items[i + 1],
+                                    parts.items[i + 2], parts.items[i + 3]);
+    }
+    return text;
 }
 
 /* Seen twice, the grace apart, it is final: a registry may have its moment, and an image may come.
@@ -72,11 +75,7 @@ void engine_look_for_hopeless(struct engine *engine)
         } else if (!member->look_at) {
             member->look_at = now + engine->grace_ms / 2;
         } else if (now >= member->look_at && looked++ < AT_ONCE) {
-            char *text;
-
-            engine_keep(engine, true);
-            text = look(engine, member);
-            engine_keep(engine, false);
+            char *text = look(engine, member);
 
             if (is_settling(member)) { /* the watch went on meanwhile */
                 judge(member, text);

@@ -189,12 +189,9 @@ struct engine {
     bool membership_changed;
     bool root_ready; /* the root was synced: its children are as the commit has them */
     bool prepared;
-    bool touched;       /* something was changed in the cluster */
-    bool none_selected; /* that was the error */
-    bool dirty;         /* something is to be looked at */
-    bool keeps;         /* see engine_keep */
-    struct argocd_app *kept;
-    size_t kept_len;
+    bool touched;         /* something was changed in the cluster */
+    bool none_selected;   /* that was the error */
+    bool dirty;           /* something is to be looked at */
     int64_t held_since;   /* all are live since; 0: not */
     int64_t failed_since; /* the first final failure; 0: none */
     int64_t grace_ms, stable_ms, again_ms;
@@ -207,10 +204,8 @@ void engine_init(struct engine *engine, struct plan *plan, struct kube *kube,
                  const struct argocd_install *install, struct events *events);
 void engine_clear(struct engine *engine);
 #define autoengine CLEANUP(engine_clear)
-/* Any request drives the watch, too. While `keep`, states that it replaces stay where they are, for
- * who reads one and asks something meanwhile. */
-void engine_keep(struct engine *engine, bool keep);
-/* Requests that are still on their way are given up. */
+/* Requests that are still on their way are given up, and nothing is watched any more: what is known
+ * stays as it is. */
 void engine_halt(struct engine *engine);
 /* Starts the list and the watch; and what follows from the list before the first step. */
 void engine_list(struct engine *engine);
