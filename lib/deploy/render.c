@@ -9,6 +9,17 @@
 
 /* ---- the apps ---- */
 
+/* `into` with the items of `from` behind its own. */
+static void *join(void *into, size_t into_len, const void *from, size_t from_len, size_t size)
+{
+    if (from_len == 0) {
+        return into;
+    }
+    into = xrealloc(into, (into_len + from_len) * size);
+    memcpy((char *)into + into_len * size, from, from_len * size);
+    return into;
+}
+
 static void merge_set(struct manifest_set *into, struct manifest_set *from)
 {
     if (into->len == 0 && into->files.len == 0 && into->faults_len == 0) {
@@ -17,14 +28,12 @@ static void merge_set(struct manifest_set *into, struct manifest_set *from)
         *from = (struct manifest_set){0};
         return;
     }
-    into->docs = xrealloc(into->docs, (into->len + from->len + 1) * sizeof(*into->docs));
-    memcpy(into->docs + into->len, from->docs, from->len * sizeof(*into->docs));
+    into->docs = join(into->docs, into->len, from->docs, from->len, sizeof(*into->docs));
     into->len += from->len;
     into->kustomized = into->kustomized || from->kustomized;
     into->outside = into->outside || from->outside;
     into->faults =
-        xrealloc(into->faults, (into->faults_len + from->faults_len + 1) * sizeof(*into->faults));
-    memcpy(into->faults + into->faults_len, from->faults, from->faults_len * sizeof(*into->faults));
+        join(into->faults, into->faults_len, from->faults, from->faults_len, sizeof(*into->faults));
     into->faults_len += from->faults_len;
     from->faults_len = 0; /* their texts moved */
     for (size_t i = 0; i < from->files.len; i++) {
@@ -118,8 +127,7 @@ static bool some_make_apps(const struct plan *plan)
 }
 
 /* Each word of the line `number`; `seen`: the lines of those before it, by name. */
-static void check_order_line(const struct plan *plan, const char *line, size_t number,
-                             cJSON *seen)
+static void check_order_line(const struct plan *plan, const char *line, size_t number, cJSON *seen)
 {
     autostrv struct strv words = STRV_INIT;
 
@@ -132,8 +140,8 @@ static void check_order_line(const struct plan *plan, const char *line, size_t n
             plan_note(plan, ORDER_FILE ":%zu: application '%s' has its turn on line %lld already",
                       number, name, (long long)before);
         } else if (!plan_app(plan, name) && !some_make_apps(plan)) {
-            plan_note(plan, ORDER_FILE ":%zu: '%s' renders no application '%s'", number,
-                      plan->path, name);
+            plan_note(plan, ORDER_FILE ":%zu: '%s' renders no application '%s'", number, plan->path,
+                      name);
         }
         json_set_i64(seen, name, (int64_t)number);
     }
