@@ -6,7 +6,6 @@ second port, as a hypervisor would.
 import json
 import os
 import pty
-import shutil
 import signal
 import subprocess
 import termios
@@ -17,10 +16,10 @@ import urllib.error
 import urllib.request
 import uuid
 
-from conftest import BIN, CONFIG, PATIENCE, ROOT, SANITIZER_WORDS, clean_environ, wait_for
+from clones import REPO, Rehearsal
+from conftest import BIN, CONFIG, PATIENCE, SANITIZER_WORDS, clean_environ, wait_for
 
 ZONE = "asia-northeast1-c"
-REPO = "https://github.com/example/rehearsal.git"
 QUICK = ("reconcile=20ms", "rollout=60ms", "operation-pending=5ms", "operation-running=10ms",
          "guest-attributes-window=20ms")
 INSTANCE = {"name": "neco-ops", "zone": ZONE, "status": "RUNNING",
@@ -65,21 +64,12 @@ def write_serial(emulator, data, port=2):
         assert answer.status == 200
 
 
-class Site:
+class Site(Rehearsal):
     """An emulator with an instance, a cluster and a clone of the rehearsal's apps."""
 
     def __init__(self, folder, start_emulator, instance=INSTANCE, options=(), **kwargs):
-        self.folder, self.options = folder, options
-        self.bare, self.clone = folder / "apps.git", folder / "clone"
-        first = folder / "first"
-        shutil.copytree(ROOT / "examples/rehearsal/apps", first)
-        self.git("init", "-q", "-b", "master", cwd=first)
-        self.git("add", "-A", cwd=first)
-        self.git("commit", "-qm", "first", cwd=first)
-        self.git("clone", "-q", "--bare", first, self.bare, cwd=folder)
-        self.git("clone", "-q", self.bare, self.clone, cwd=folder)
-        self.git("remote", "set-url", "origin", REPO)
-        self.git("config", f"url.{self.bare}.insteadOf", REPO)
+        super().__init__(folder)
+        self.options = options
         seed = {"clusters": {"ci": {"nodes": 2, "kubeconfig": str(folder / "kubeconfig"),
                                     "argocd": "v2.14.21"}},
                 "instances": [instance], "buckets": {"results": {}},
@@ -104,21 +94,10 @@ clusters:
   neco-ops: {{path: argocd-config/overlays/gcp, via: instance, kubeconfig: {self.folder}/kubeconfig}}
 {more}""")
 
-    def git(self, *args, cwd=None):
-        env = clean_environ(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL="/dev/null",
-                            GIT_AUTHOR_NAME="t", GIT_AUTHOR_EMAIL="t@example.com",
-                            GIT_COMMITTER_NAME="t", GIT_COMMITTER_EMAIL="t@example.com")
-        return subprocess.run(["git", *map(str, args)], cwd=cwd or self.clone, env=env, check=True,
-                              stdout=subprocess.PIPE, text=True).stdout.strip()
-
-    def edit(self, path, old, new):
-        file = self.clone / path
-        text = file.read_text()
-        assert old in text
-        file.write_text(text.replace(old, new, 1))
-        self.git("commit", "-qam", "change")
-        self.git("push", "-q", "origin", "HEAD")
-        return self.git("rev-parse", "HEAD")
+    def change(self, path, old, new):
+        """Edits a file and commits that."""
+        self.edit(path, old, new)
+        return self.commit()
 
     # ---- the agent ----
 

@@ -43,7 +43,7 @@ def test_a_commit_is_deployed(site):
 
 def test_a_failure_names_the_line_of_the_manifest(site):
     site.start_agent()
-    site.edit("ops/deployment.yaml", "apiVersion: apps/v1", "apiVersion: nobody.example.com/v1")
+    site.change("ops/deployment.yaml", "apiVersion: apps/v1", "apiVersion: nobody.example.com/v1")
     result = site.deploy("--junit", site.folder / "junit.xml", "--report", site.folder / "r.html",
                          "--events", site.folder / "events.jsonl")
     assert result.status == 1, result
@@ -69,7 +69,7 @@ def test_json_is_that_of_the_run_there(site):
 
 def test_the_check_is_done_here(site):
     """A fault of the commit bothers no instance."""
-    site.edit("ops/deployment.yaml", "apiVersion: apps/v1", "apiVersion: [")
+    site.change("ops/deployment.yaml", "apiVersion: apps/v1", "apiVersion: [")
     result = site.deploy()
     assert result.status == 2, result
     assert "ops/deployment.yaml:" in result.out + result.err
@@ -95,7 +95,7 @@ def test_github_is_told_from_here_and_alertmanager_from_there(site):
     site.configure(more=f"notify: {{github: {{tokenEnv: STATUS_TOKEN, url: \"{github.url}\"}}, "
                         f"alertmanager: {{url: \"{alerts.url}\"}}}}\n")
     site.start_agent()
-    site.edit("ops/deployment.yaml", "apiVersion: apps/v1", "apiVersion: nobody.example.com/v1")
+    site.change("ops/deployment.yaml", "apiVersion: apps/v1", "apiVersion: nobody.example.com/v1")
     result = site.deploy(env={"STATUS_TOKEN": "ghp-x", "CIRCLE_BUILD_URL": "https://ci.example/7"})
     github.close()
     alerts.close()

@@ -8,30 +8,20 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from clones import REPO, Rehearsal
 from conftest import ROOT, clean_environ
 
-REPO = "https://github.com/example/rehearsal.git"
 APPS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 QUICK = ("reconcile=20ms", "rollout=60ms")
 CHILDREN = ["namespaces", "ops", "web"]
 
 
-class Place:
+class Place(Rehearsal):
     """An emulator with a cluster, and a clone of the rehearsal's apps."""
 
     def __init__(self, folder, start_emulator, argocd="v2.14.21", timings=QUICK, mirrors=(),
                  cluster=None, clusters=None, **kwargs):
-        self.folder = folder
-        self.bare, self.clone = folder / "apps.git", folder / "clone"
-        first = folder / "first"
-        shutil.copytree(ROOT / "examples/rehearsal/apps", first)
-        self.git("init", "-q", "-b", "master", cwd=first)
-        self.git("add", "-A", cwd=first)
-        self.git("commit", "-qm", "first", cwd=first)
-        self.git("clone", "-q", "--bare", first, self.bare, cwd=folder)
-        self.git("clone", "-q", self.bare, self.clone, cwd=folder)
-        self.git("remote", "set-url", "origin", REPO)
-        self.git("config", f"url.{self.bare}.insteadOf", REPO)
+        super().__init__(folder)
         seed = {"clusters": clusters or {
             "ci": {"nodes": 2, "kubeconfig": str(folder / "kubeconfig"), "argocd": argocd,
                    **(cluster or {})}}}
@@ -48,29 +38,6 @@ clusters:
   stage: {{path: argocd-config/overlays/stage, revision: master, sync: automated, kubeconfig: kubeconfig}}
   bk: {{enabled: false, reason: to be decided}}
 {more}""")
-
-    def git(self, *args, cwd=None):
-        env = clean_environ(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL="/dev/null",
-                            GIT_AUTHOR_NAME="t", GIT_AUTHOR_EMAIL="t@example.com",
-                            GIT_COMMITTER_NAME="t", GIT_COMMITTER_EMAIL="t@example.com")
-        return subprocess.run(["git", *map(str, args)], cwd=cwd or self.clone, env=env, check=True,
-                              stdout=subprocess.PIPE, text=True).stdout.strip()
-
-    def head(self, revision="HEAD"):
-        return self.git("rev-parse", revision)
-
-    def edit(self, path, old, new):
-        file = self.clone / path
-        text = file.read_text()
-        assert old in text
-        file.write_text(text.replace(old, new, 1))
-
-    def commit(self, message="change", push=True):
-        self.git("add", "-A")
-        self.git("commit", "-qm", message, "--allow-empty")
-        if push:
-            self.git("push", "-q", "origin", "HEAD")
-        return self.head()
 
     def break_web(self, image):
         """A commit whose web never runs, which Kubernetes says after a second."""

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from clones import Clone
 from conftest import ROOT, clean_environ, run_program
 
 BUNDLE = ROOT.parent / "shared/data/neco-apps-2019.bundle"
@@ -19,13 +20,11 @@ URLS = [f"https://github.com/cybozu-go/{name}.git" for name in ("neco-apps", "ne
 pytestmark = pytest.mark.skipif(not BUNDLE.exists(), reason="no ../shared beside the project")
 
 
-class Clone:
+class NecoApps(Clone):
     """The repository, and a clone of it to work in."""
 
     def __init__(self, folder):
-        self.folder, self.bare, self.path = folder, folder / "apps.git", folder / "clone"
-        self.git("clone", "-q", "--bare", BUNDLE, self.bare, cwd=folder)
-        self.git("clone", "-q", self.bare, self.path, cwd=folder)
+        super().__init__(folder, BUNDLE)
         self.oldest, older, newest = self.git("rev-list", "--reverse", "master").split()
         self.commits = [self.put_right(self.oldest), self.put_right(older), newest]
         (folder / "necoops.yaml").write_text(f"""\
@@ -34,18 +33,11 @@ deploy: {{stableFor: 300ms, syncRetries: 0}}
 clusters: {{neco-ops: {{path: {CONFIG_PATH}, kubeconfig: kubeconfig}}}}
 """)
 
-    def git(self, *args, cwd=None):
-        env = clean_environ(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL="/dev/null",
-                            GIT_AUTHOR_NAME="t", GIT_AUTHOR_EMAIL="t@example.com",
-                            GIT_COMMITTER_NAME="t", GIT_COMMITTER_EMAIL="t@example.com")
-        return subprocess.run(["git", *map(str, args)], cwd=cwd or self.path, env=env, check=True,
-                              stdout=subprocess.PIPE, text=True).stdout.strip()
-
     def put_right(self, commit):
         """What kustomize refuses since 2019, or merges wrongly since it does not know the API group
         any more, put right in a commit on top."""
         self.git("checkout", "-q", "-b", "put-right-" + commit[:7], commit)
-        for file in self.path.rglob("*.yaml"):
+        for file in self.clone.rglob("*.yaml"):
             text = file.read_text()
             text = re.sub(r"^apiVersion: v1beta1$", "apiVersion: kustomize.config.k8s.io/v1beta1",
                           text, flags=re.M)
@@ -59,7 +51,7 @@ clusters: {{neco-ops: {{path: {CONFIG_PATH}, kubeconfig: kubeconfig}}}}
     def rename(self, commit):
         """The same, where the repository always had the name of today."""
         self.git("checkout", "-q", "-b", "renamed-" + commit[:7], commit)
-        for file in self.path.rglob("*.yaml"):
+        for file in self.clone.rglob("*.yaml"):
             file.write_text(file.read_text().replace(URLS[1], URLS[0]))
         renamed = self.commit("the name of today") if self.git("status", "--porcelain") else commit
         self.git("checkout", "-q", "master")
@@ -69,20 +61,14 @@ clusters: {{neco-ops: {{path: {CONFIG_PATH}, kubeconfig: kubeconfig}}}}
         """A commit on master that changes these files without changing what they say."""
         self.git("checkout", "-q", "master")
         for path in paths:
-            file = self.path / path
+            file = self.clone / path
             file.write_text(file.read_text().rstrip("\n") + "\n# changed\n")
         return self.commit("change " + " ".join(paths))
-
-    def commit(self, message):
-        self.git("add", "-A")
-        self.git("commit", "-qm", message)
-        self.git("push", "-q", "origin", "HEAD")
-        return self.git("rev-parse", "HEAD")
 
     def applications(self, commit):
         """name → its source, as the overlay for gcp renders it, read with other eyes than ours."""
         self.git("checkout", "-q", commit)
-        out = subprocess.run(["kubectl", "kustomize", self.path / CONFIG_PATH], check=True,
+        out = subprocess.run(["kubectl", "kustomize", self.clone / CONFIG_PATH], check=True,
                              env=clean_environ(), stdout=subprocess.PIPE, text=True).stdout
         apps = {}
         for text in out.split("\n---\n"):
@@ -91,7 +77,7 @@ clusters: {{neco-ops: {{path: {CONFIG_PATH}, kubeconfig: kubeconfig}}}}
         return apps
 
 
-class Cluster(Clone):
+class Cluster(NecoApps):
     """With a cluster of that time beside it."""
 
     def __init__(self, folder, start_emulator):
@@ -130,7 +116,7 @@ class Cluster(Clone):
         self.move_root(url)
         return self.emulator.run("necoops-deploy", "-c", self.folder / "necoops.yaml",
                                  "--set", f"apps.repoURL={url}", "--revision", commit,
-                                 "-o", "json", *args, cwd=self.path)
+                                 "-o", "json", *args, cwd=self.clone)
 
     def synced(self, since):
         """Names of the applications that got an operation since that request, in order."""
@@ -168,7 +154,7 @@ def cluster(folder, start_emulator):
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    return Clone(tmp_path_factory.mktemp("neco-apps"))
+    return NecoApps(tmp_path_factory.mktemp("neco-apps"))
 
 
 # ---- every commit, every upgrade ----
@@ -176,7 +162,7 @@ def clone(tmp_path_factory):
 def test_a_commit_that_no_tool_builds_any_more_is_refused(cluster):
     since = len(cluster.emulator.log())
     result = cluster.emulator.run("necoops-deploy", "-c", cluster.folder / "necoops.yaml",
-                                  "--revision", cluster.oldest, cwd=cluster.path)
+                                  "--revision", cluster.oldest, cwd=cluster.clone)
     assert result.status == 2, result
     assert f"{CONFIG_PATH}/kustomization.yaml:3:1: apiVersion of a Kustomization is " in result.err
     assert not [e for e in cluster.emulator.log()[since:] if e["method"] != "GET"]
@@ -249,7 +235,7 @@ def selected(clone):
     """The apps that the newest commit's changes reach, by --check."""
     result = run_program("necoops-deploy", "-c", clone.folder / "necoops.yaml", "--check",
                          "--revision", "HEAD", "--changed-since", "HEAD~1", "-o", "json",
-                         cwd=clone.path)
+                         cwd=clone.clone)
     assert result.status == 0, result
     return [app["name"] for app in result.json["apps"] if app["name"] != "argocd-config"]
 
@@ -273,13 +259,13 @@ def test_an_app_is_selected_alone(clone, name):
 def test_a_base_that_two_apps_share_selects_both(clone, name):
     other = "metallb" if name != "metallb" else "ingress"
     clone.git("checkout", "-q", "master")
-    shared = clone.path / "shared/base"
+    shared = clone.clone / "shared/base"
     shared.mkdir(parents=True, exist_ok=True)
     (shared / "kustomization.yaml").write_text("resources: [limits.yaml]\n")
     (shared / "limits.yaml").write_text("apiVersion: v1\nkind: ConfigMap\n"
                                         "metadata: {name: limits}\ndata: {a: b}\n")
     for app in (name, other):
-        file = clone.path / PATHS[app] / "kustomization.yaml"
+        file = clone.clone / PATHS[app] / "kustomization.yaml"
         base = "../" * (PATHS[app].count("/") + 1) + "shared/base"
         text = re.sub(r"^bases:\n( *- )", rf"bases:\n\1{base}\n\1", file.read_text(), flags=re.M)
         file.write_text(text if "\nbases:" in text else f"{text.rstrip()}\nbases: [{base}]\n")
