@@ -62,16 +62,22 @@ static void find(struct world *w)
     evidence_find(&source, "apps", "Deployment", "web", "web", &w->found);
 }
 
-static void test_a_container_between_two_crashes(void **state)
+/* It leaves one finding, with what the run before wrote. */
+static void find_in_crashed_pod(struct world *w, const char *pods)
 {
-    struct world *w = *state;
-
     client_answer(&w->client, 200, WORKLOAD);
-    client_answer(&w->client, 200, POD("False", RUNNING));
+    client_answer(&w->client, 200, pods);
     client_answer(&w->client, 200, "the last word\n");
     client_answer(&w->client, 200, NOTHING);
     find(w);
     assert_int_equal(w->found.len, 1);
+}
+
+static void test_a_container_between_two_crashes(void **state)
+{
+    struct world *w = *state;
+
+    find_in_crashed_pod(w, POD("False", RUNNING));
     assert_string_equal(w->found.items[0].text,
                         "Pod web/web-1, container 'main' runs again after it ended with status "
                         "137: OOMKilled (restarts: 2)\nlast lines of its log:\nthe last word\n");
@@ -85,12 +91,7 @@ static void test_one_without_a_probe_counts_as_ready_then(void **state)
 {
     struct world *w = *state;
 
-    client_answer(&w->client, 200, WORKLOAD);
-    client_answer(&w->client, 200, POD("True", RUNNING));
-    client_answer(&w->client, 200, "the last word\n");
-    client_answer(&w->client, 200, NOTHING);
-    find(w);
-    assert_int_equal(w->found.len, 1);
+    find_in_crashed_pod(w, POD("True", RUNNING));
     assert_non_null(strstr(w->found.items[0].text, "the last word"));
 }
 
@@ -121,12 +122,7 @@ static void test_pods_that_come_a_moment_later(void **state)
     client_answer(&w->client, 200, WORKLOAD);
     client_answer(&w->client, 200, NOTHING);
     client_answer(&w->client, 200, NOTHING);
-    client_answer(&w->client, 200, WORKLOAD);
-    client_answer(&w->client, 200, POD("False", RUNNING));
-    client_answer(&w->client, 200, "the last word\n");
-    client_answer(&w->client, 200, NOTHING);
-    find(w);
-    assert_int_equal(w->found.len, 1);
+    find_in_crashed_pod(w, POD("False", RUNNING));
     assert_true(w->patience_ms > 0 && w->patience_ms < 60000);
 }
 
